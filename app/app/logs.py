@@ -6,7 +6,8 @@ from typing import Any
 
 import structlog
 
-PROBES = ("/status/", "/status/ready/")
+# Asked for every few seconds, by probes and by the script of the welcome page.
+PROBES = ("/status/", "/status/ready/", "/state.json")
 
 
 def is_no_probe(record: logging.LogRecord) -> bool:
@@ -25,7 +26,7 @@ def logging_config(*, level: int, as_json: bool) -> dict[str, Any]:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=as_json),
+        structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%S", utc=as_json),
     ]
     structlog.configure(
         processors=[

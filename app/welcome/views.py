@@ -88,8 +88,10 @@ def _workers(has_table: bool) -> dict[str, Any]:
     ages = {row: _seconds(row.now, row.seen_at) for row in rows}
     alive = [row for row, age in ages.items() if age <= STALE]
     if alive:
-        names = "; ".join(f"{row.hostname}, queue {row.queues}" for row in alive)
-        return {"ok": True, "text": f"seen {ages[alive[0]]} s ago: {names}"}
+        return {
+            "ok": True,
+            "text": "; ".join(f"{row.hostname} on {row.queues}, seen {ages[row]} s ago" for row in alive),
+        }
     if rows:
         return {"ok": False, "text": f"{rows[0].hostname} was last seen {ages[rows[0]]} s ago"}
     return {"ok": False, "text": "none has given a sign of life"}
