@@ -67,13 +67,23 @@ class Environment:
     def words(self, name: str, default: Any = REQUIRED, validate: Any = None) -> list[str]:
         """Read a comma-separated list; blanks around its items do not count.
 
-        :param validate: called with each item.
+        :param validate: called with the list.
         """
-        items = [item.strip() for item in (self(name, default=default) or "").split(",") if item.strip()]
-        if validate:
-            for item in items:
-                self._parse(name, lambda item=item: validate(item))
+        text = self(name, default=default)
+        items = [item.strip() for item in (text or "").split(",") if item.strip()]
+        if text and validate:
+            self._parse(name, lambda: validate(items))
         return items
+
+    def mapping(self, name: str, validate: Any = None) -> dict[str, str]:
+        """Read `key=value` pairs with commas between them; an item without `=` gets an empty value.
+
+        :param validate: called with the pairs.
+        """
+        pairs = {key: value for key, _, value in (item.partition("=") for item in self.words(name))}
+        if os.environ.get(name) and validate:
+            self._parse(name, lambda: validate(pairs))
+        return pairs
 
     def secret(self, name: str, default: Any = REQUIRED, validate: Any = None) -> Any:
         """Read a variable, or else the file that `NAME_FILE` names, less the line feeds at its end."""

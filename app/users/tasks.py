@@ -14,7 +14,17 @@ from users.models import CustomUser, UserExport
 
 logger = structlog.get_logger(__name__)
 
-COLUMNS = ["id", "username", "email", "first_name", "last_name", "is_active", "is_staff", "date_joined", "last_login"]
+COLUMNS = [
+    "id",
+    "username",
+    "email",
+    "first_name",
+    "last_name",
+    "is_active",
+    "is_staff",
+    "date_joined",
+    "last_login",
+]
 
 CHUNK = 500
 """Users between two reports of progress."""
@@ -43,7 +53,14 @@ def export_users(export_id: int) -> None:
             return
         if export.status == UserExport.Status.FINISHED:
             return
-        _save(export, status=export.Status.RUNNING, started_at=timezone.now(), finished_at=None, done=0, error="")
+        _save(
+            export,
+            status=export.Status.RUNNING,
+            started_at=timezone.now(),
+            finished_at=None,
+            done=0,
+            error="",
+        )
         try:
             text = "".join(_rows(export))
         except Exception:

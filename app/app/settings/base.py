@@ -17,12 +17,12 @@ DEBUG = False
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default="")
 
 
-def _is_origin(origin: str) -> None:
-    if not re.match(r"https?://[^/]+$", origin):
+def _are_origins(origins: list[str]) -> None:
+    if not all(re.fullmatch(r"https?://[^/]+", origin) for origin in origins):
         raise ValidationError("each origin is `http://` or `https://` and a host name")
 
 
-CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", default="", validate=_is_origin)
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", default="", validate=_are_origins)
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -112,14 +112,19 @@ def _is_sqs(url: str) -> None:
         raise ValidationError("must start with `sqs://`")
 
 
-def _is_queue(item: str) -> None:
-    name, _, url = item.partition("=")
-    if not re.fullmatch(r"[\w-]{1,80}(\.fifo)?", name) or not re.match(r"https?://[^/]+/.", url):
-        raise ValidationError("each queue is `name=URL`, with commas between them")
+def _are_queues(queues: dict[str, str]) -> None:
+    for name, url in queues.items():
+        if not re.fullmatch(r"[\w-]{1,80}(\.fifo)?", name) or not re.match(r"https?://[^/]+/.", url):
+            raise ValidationError("each queue is `name=URL`, with commas between them")
+    if CELERY_TASK_DEFAULT_QUEUE not in queues:
+        raise ValidationError(f"the queue `{CELERY_TASK_DEFAULT_QUEUE}` is not in it")
+    if len({urlsplit(url).scheme for url in queues.values()}) > 1:
+        raise ValidationError("either all URLs are `http:` or all are `https:`")
 
 
+CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_BROKER_URL = env.secret("CELERY_BROKER_URL", validate=_is_sqs)
-SQS_QUEUE_URLS = dict(item.split("=", 1) for item in env.words("SQS_QUEUE_URLS", validate=_is_queue) if "=" in item)
+SQS_QUEUE_URLS = env.mapping("SQS_QUEUE_URLS", validate=_are_queues)
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "region": env("AWS_REGION"),
     "is_secure": not any(url.startswith("http:") for url in SQS_QUEUE_URLS.values()),
@@ -132,7 +137,6 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "client-config": {"connect_timeout": 2, "read_timeout": 5, "retries": {"total_max_attempts": 2}},
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
