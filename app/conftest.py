@@ -4,14 +4,17 @@ A test whose service cannot be reached is skipped with the reason, or fails if `
 """
 
 import os
+import signal
 import subprocess
 import sys
+import time
 import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import psycopg2
@@ -19,8 +22,9 @@ import pytest
 
 HERE = Path(__file__).parent
 
-# A bare `pytest` in a checkout: development settings, and the ports that the stack publishes. If the settings module is
-# in the environment, pytest-django has read the settings by now, and everything else has to be there too.
+# A bare `pytest` in a checkout: development settings, and the ports that the stack publishes. If the
+# settings module is in the environment, pytest-django has read the settings by now, and everything else has
+# to be there too.
 if not os.environ.get("DJANGO_SETTINGS_MODULE"):
     defaults = {
         "DJANGO_SETTINGS_MODULE": "app.settings.local",
@@ -36,6 +40,9 @@ if not os.environ.get("DJANGO_SETTINGS_MODULE"):
         "AWS_SECRET_ACCESS_KEY": "x",
     }
     os.environ.update({name: value for name, value in defaults.items() if not os.environ.get(name)})
+
+# Seconds after which a message that a dead worker had is delivered again.
+VISIBILITY = {"Attribute.1.Name": "VisibilityTimeout", "Attribute.1.Value": "4"}
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -147,7 +154,7 @@ def queue_url(settings) -> Iterator[str]:
     server = settings.SQS_QUEUE_URLS["default"].rsplit("/", 2)[0]
     name = f"test-{uuid.uuid4().hex}"
     try:
-        ask_sqs(server, Action="CreateQueue", QueueName=name)
+        ask_sqs(server, Action="CreateQueue", QueueName=name, **VISIBILITY)
     except OSError as error:
         without("the broker", error)
     url = f"{server}/000000000000/{name}"
@@ -186,3 +193,40 @@ def queue(settings, queue_url: str, celery_configured) -> str:
     }
     celery_configured(broker_transport_options=options)
     return queue_url
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 30) -> Any:
+    """Give what the condition gives as soon as that is true."""
+    until = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.05)
+    return value
+
+
+@pytest.fixture
+def worker(environment: dict[str, str], queue_url: str, transactional_db: None) -> Iterator[Callable]:
+    """Start a worker on a queue of its own; killed after the test."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(**changes: str) -> "tuple[subprocess.Popen[str], Path]":
+        environment.update({"SQS_QUEUE_URLS": f"default={queue_url}", **changes})
+        command = [sys.executable, "-W", "ignore", "-m", "celery", "--quiet", "-A", "app", "worker"]
+        command += ["--queues", "default", "--concurrency", "1", "--hostname", "test@worker"]
+        process = subprocess.Popen(
+            command,
+            cwd=HERE,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        processes.append(process)
+        return process, Path(environment["WORKER_HEARTBEAT_FILE"])
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()

@@ -1,10 +1,10 @@
 """Read the settings from the environment, and stop the start-up with one line per problem.
 
-environs rather than django-environ: it is typed, it keeps names and values apart in its errors so that a secret cannot
-reach a message, and its `FileAwareEnv` reads Docker secrets (`NAME_FILE`). django-environ parses URLs that we do not
-use, and quietly takes a missing `NAME_FILE` for an unset variable. What environs lacks is added here: an empty variable
-counts as unset (Compose passes those), `NAME` together with `NAME_FILE` is a problem, and all problems of both readers
-are collected before anything stops.
+environs rather than django-environ: it is typed, it keeps names and values apart in its errors so that a
+secret cannot reach a message, and its `FileAwareEnv` reads Docker secrets (`NAME_FILE`). django-environ
+parses URLs that we do not use, and quietly takes a missing `NAME_FILE` for an unset variable. What environs
+lacks is added here: an empty variable counts as unset (Compose passes those), `NAME` together with
+`NAME_FILE` is a problem, and all problems of both readers are collected before anything stops.
 """
 
 import os
@@ -16,7 +16,8 @@ from environs import Env, EnvValidationError, FileAwareEnv, ValidationError
 
 REQUIRED = object()
 
-# Gunicorn takes this code for "worker failed to boot" and ends; with any other it would start the worker again for ever.
+# Gunicorn takes this code for "worker failed to boot" and ends; with any other it would start the worker
+# again for ever.
 EXIT_CODE = 3
 
 SETTINGS_MODULES = "`app.settings.local` to develop or `app.settings.prod` to serve"

@@ -100,7 +100,6 @@ STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 
 LOG_LEVEL = env("LOG_LEVEL", "log_level", default=20)
-DJANGO_STRUCTLOG_CELERY_ENABLED = False
 # Behind a proxy the address is what the client claims.
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = 10
@@ -129,8 +128,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "region": env("AWS_REGION"),
     "is_secure": not any(url.startswith("http:") for url in SQS_QUEUE_URLS.values()),
     "predefined_queues": {name: {"url": url} for name, url in SQS_QUEUE_URLS.items()},
-    # The server holds an empty poll for 10 s, so the client hardly needs to pause between two of them; without any
-    # pause kombu spins while every process has its task.
+    # The server holds an empty poll for 10 s, so the client hardly needs to pause between two of them;
+    # without any pause kombu spins while every process has its task.
     "wait_time_seconds": 10,
     "polling_interval": 0.02,
     # Who starts an export waits for this while the broker is down.
@@ -141,8 +140,8 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ALWAYS_EAGER = env("CELERY_TASK_ALWAYS_EAGER", "bool", default=False)
-# A message leaves the queue after its task succeeded. A task that failed, or whose worker died, is delivered again by
-# SQS, and moved to the dead-letter queue in the end.
+# A message leaves the queue after its task succeeded. A task that failed, or whose worker died, is
+# delivered again by SQS, and moved to the dead-letter queue in the end.
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_ACKS_ON_FAILURE = False
 CELERY_TASK_ACKS_ON_TIMEOUT = False
@@ -157,4 +156,4 @@ CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = env(
     "WORKER_SOFT_SHUTDOWN_TIMEOUT", "float", default=20.0, validate=validate.Range(min=0)
 )
 
-WORKER_HEARTBEAT_FILE = Path(env("WORKER_HEARTBEAT_FILE", default="/tmp/celery-worker-heartbeat"))  # noqa: S108
+WORKER_HEARTBEAT_FILE = Path(env("WORKER_HEARTBEAT_FILE", default="/tmp/celery-worker-heartbeat"))

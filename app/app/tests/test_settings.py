@@ -176,7 +176,7 @@ def test_secrets_are_read_from_files(run, tmp_path):
 
     process = run(*SHOW_SECRETS, **changes)
 
-    assert (process.stdout, process.stderr) == (f"{ascii(list(values.values()))}\n", "")
+    assert (process.stdout, process.stderr) == (f"{list(values.values())!a}\n", "")
 
 
 def test_variable_and_file_together_are_refused(run, tmp_path):
@@ -208,7 +208,10 @@ def test_empty_file_is_refused(run, tmp_path):
     )
 
 
-WEAK = "SECRET_KEY is too weak: it needs 50 characters, 5 of them different, and must not start with `django-insecure-`\n"
+WEAK = (
+    "SECRET_KEY is too weak: it needs 50 characters, 5 of them different, "
+    "and must not start with `django-insecure-`\n"
+)
 NO_HOSTS = "ALLOWED_HOSTS is not set: list the host names to serve, `example.org,www.example.org`\n"
 
 
@@ -261,8 +264,8 @@ SHOW = "from django.conf import settings as s; print({names})"
 )
 def test_production_is_safe_unless_told_otherwise(run, changes, expected):
     names = (
-        "s.SECURE_SSL_REDIRECT, s.SECURE_HSTS_SECONDS, s.SECURE_HSTS_INCLUDE_SUBDOMAINS, s.SECURE_HSTS_PRELOAD, "
-        "s.SESSION_COOKIE_SECURE, s.CSRF_COOKIE_SECURE, s.SECURE_PROXY_SSL_HEADER"
+        "s.SECURE_SSL_REDIRECT, s.SECURE_HSTS_SECONDS, s.SECURE_HSTS_INCLUDE_SUBDOMAINS, "
+        "s.SECURE_HSTS_PRELOAD, s.SESSION_COOKIE_SECURE, s.CSRF_COOKIE_SECURE, s.SECURE_PROXY_SSL_HEADER"
     )
 
     process = run("-c", SHOW.format(names=names), DJANGO_SETTINGS_MODULE=PROD, **changes)

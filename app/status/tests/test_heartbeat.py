@@ -1,52 +1,11 @@
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-import pytest
-
-from conftest import HERE
+from conftest import wait_for
 from status.heartbeat import INTERVAL
 from status.models import WorkerHeartbeat
-
-
-def wait_for(condition, seconds=30):
-    """Give what the condition gives as soon as that is true."""
-    until = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.05)
-    return value
-
-
-@pytest.fixture
-def worker(environment, queue_url, transactional_db):
-    """Start a worker on a queue of its own; killed after the test."""
-    processes = []
-
-    def start(**changes):
-        environment.update({"SQS_QUEUE_URLS": f"default={queue_url}", **changes})
-        command = [sys.executable, "-W", "ignore", "-m", "celery", "--quiet", "-A", "app", "worker"]
-        command += ["--queues", "default", "--concurrency", "1", "--hostname", "test@worker"]
-        process = subprocess.Popen(
-            command,
-            cwd=HERE,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        processes.append(process)
-        return process, Path(environment["WORKER_HEARTBEAT_FILE"])
-
-    yield start
-    for process in processes:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
 
 
 def test_worker_beats_from_when_it_is_ready_until_it_stops(worker, environment):

@@ -15,7 +15,7 @@ WAITING = "Another `migrate` is at work on this database: waiting for it to end.
 
 @pytest.fixture
 def empty_database(db, environment):
-    """An empty database of its own, named in the environment: a name that must not be pasted into code or a URL."""
+    """An empty database named in the environment, by what must not be pasted into code or a URL."""
     name = f"test '$@:%/\\ é {uuid.uuid4().hex}"
     parameters = {**connection.get_connection_params(), "dbname": environment["DB_NAME"]}
     server = psycopg2.connect(**parameters)
@@ -30,13 +30,21 @@ def empty_database(db, environment):
 
 @pytest.fixture
 def migrate(environment):
+    processes = []
+
     def start(*options):
         command = [sys.executable, "manage.py", "migrate", *options]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command, cwd=HERE, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
+        processes.append(process)
+        return process
 
-    return start
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 def test_replicas_that_start_together_migrate_once(empty_database, migrate):
@@ -67,7 +75,7 @@ def test_migrate_waits_for_the_lock_and_says_so(empty_database, migrate):
 
 
 def test_waiting_for_the_lock_does_not_hold_up_an_index_built_concurrently(empty_database, migrate):
-    """A statement that waited in the server would keep a snapshot open, and the two would wait for each other."""
+    """A statement that waited in the server would keep a snapshot open: each would wait for the other."""
     holder = psycopg2.connect(**empty_database)
     holder.autocommit = True
     with holder.cursor() as cursor:

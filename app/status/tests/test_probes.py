@@ -33,7 +33,7 @@ def broker(settings, queue_url):
 
 @contextmanager
 def server(behave):
-    """A server on a port of its own that hands each connection to a function; gives the port and the connections."""
+    """A server that hands each connection to a function; gives its port and the connections."""
     connections = []
 
     def serve():
