@@ -98,6 +98,12 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
+# For `prod`, which serves the files, and `build`, which collects them.
+WHITENOISE_STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 
 LOG_LEVEL = env("LOG_LEVEL", "log_level", default=20)
 # Behind a proxy the address is what the client claims.

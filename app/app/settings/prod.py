@@ -10,7 +10,7 @@ from environs import validate
 from app.logs import logging_config
 
 from .base import *  # noqa: F403
-from .base import ALLOWED_HOSTS, DATABASES, LOG_LEVEL, MIDDLEWARE, SECRET_KEY, env
+from .base import ALLOWED_HOSTS, DATABASES, LOG_LEVEL, MIDDLEWARE, SECRET_KEY, WHITENOISE_STORAGES, env
 
 if env("DEBUG", "bool", default=False):
     env.problems.append("DEBUG is on, which app.settings.prod refuses: unset it")
@@ -53,9 +53,6 @@ MIDDLEWARE.insert(
     MIDDLEWARE.index("django.middleware.security.SecurityMiddleware") + 1,
     "whitenoise.middleware.WhiteNoiseMiddleware",
 )
-STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
-}
+STORAGES = WHITENOISE_STORAGES
 
 env.check()
