@@ -113,7 +113,7 @@ create_cluster() {
 # of the way, so that a health check waits for the real one.
 start_private_server() {
     export PGHOST=/var/run/postgresql/initialising PGPASSWORD=$POSTGRES_PASSWORD
-    mkdir -p -m 700 "$PGHOST"
+    install -d -m 700 "$PGHOST"
     "$@" -c listen_addresses='' -c unix_socket_directories="$PGHOST" \
         -c fsync=off -c synchronous_commit=off -c full_page_writes=off &
     private_server=$!
