@@ -117,7 +117,7 @@ start_private_server() {
     "$@" -c listen_addresses='' -c unix_socket_directories="$PGHOST" \
         -c fsync=off -c synchronous_commit=off -c full_page_writes=off &
     private_server=$!
-    until pg_isready --quiet; do
+    until pg_isready --quiet --username "$POSTGRES_USER"; do
         kill -0 "$private_server" 2>/dev/null || die 'the server did not start'
         sleep 0.02
     done
