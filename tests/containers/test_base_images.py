@@ -535,13 +535,18 @@ def test_postgres_takes_options_and_any_command(run: Run) -> None:
 # elasticmq
 
 
+def address_of(name: str) -> str:
+    template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    return docker("inspect", "--format", template, name).stdout.strip()
+
+
 def health_of(name: str) -> Callable[[], bool]:
-    address = docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name)
+    address = address_of(name)
 
     def answers() -> bool:
         assert state(name, "Running") == "true", output(name)
         try:
-            with urllib.request.urlopen(f"http://{address.stdout.strip()}:9324/health", timeout=2) as answer:
+            with urllib.request.urlopen(f"http://{address}:9324/health", timeout=2) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
@@ -549,10 +554,16 @@ def health_of(name: str) -> Callable[[], bool]:
     return answers
 
 
+def queues(name: str) -> set[str]:
+    urls = ask(name, "ListQueues").get("QueueUrls", [])
+    assert isinstance(urls, list)
+    return {url.rpartition("/")[2] for url in urls}
+
+
 def ask(name: str, action: str, **arguments: object) -> dict[str, object]:
-    address = docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name)
+    address = address_of(name)
     headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"AmazonSQS.{action}"}
-    url = f"http://{address.stdout.strip()}:9324"
+    url = f"http://{address}:9324"
     request = urllib.request.Request(url, json.dumps(arguments).encode(), headers)
     with urllib.request.urlopen(request, timeout=10) as answer:
         return dict(json.loads(answer.read() or b"{}"))
@@ -610,13 +621,14 @@ def test_elasticmq_reads_its_file_and_keeps_messages_on_a_fresh_volume(
         *("--user", user, "--cap-drop", "ALL", "--volume", f"{volume}:/var/lib/elasticmq"),
         *("--volume", f"{tmp_path}/custom.conf:/opt/elasticmq.conf:ro", ELASTICMQ),
     )
+    # /health answers up to 0.1 s before the queues, and then their messages, are there.
     within(20, health_of(name), "/health answers")
-    url = str(ask(name, "GetQueueUrl", QueueName="shop")["QueueUrl"])
+    url = f"http://{address_of(name)}:9324/000000000000/shop"
+    within(20, lambda: queues(name) == {"shop", "shop-dead"}, "the queues are there")
     ask(name, "SendMessage", QueueUrl=url, MessageBody="kept")
     docker("kill", "--signal", "KILL", name)
     docker("start", name)
     within(20, health_of(name), "/health answers")
-    # Which it does before the queues and their messages are back.
     within(20, lambda: received(name, url) == ["kept"], "the message is back")
 
 
