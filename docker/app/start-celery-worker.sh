@@ -28,26 +28,25 @@ check_settings() {
         || problems+=("CELERY_CONCURRENCY is \`$CELERY_CONCURRENCY\`: set a whole number from 1, or \`auto\`")
     [[ ${LOG_LEVEL:-INFO} =~ ^(DEBUG|INFO|WARNING|ERROR|CRITICAL|FATAL)$ ]] \
         || problems+=("LOG_LEVEL is \`$LOG_LEVEL\`: set DEBUG, INFO, WARNING, ERROR or CRITICAL")
-    [[ ${WORKER_SOFT_SHUTDOWN_TIMEOUT:-20} =~ ^[0-9]+$ ]] \
-        || problems+=("WORKER_SOFT_SHUTDOWN_TIMEOUT is \`$WORKER_SOFT_SHUTDOWN_TIMEOUT\`: set whole seconds")
+    [[ ${WORKER_SOFT_SHUTDOWN_TIMEOUT:-20} =~ ^[0-9]+(\.[0-9]+)?$ ]] \
+        || problems+=("WORKER_SOFT_SHUTDOWN_TIMEOUT is \`$WORKER_SOFT_SHUTDOWN_TIMEOUT\`: set seconds")
     [[ ${WORKER_RELOAD:-0} =~ ^[01]$ ]] || problems+=("WORKER_RELOAD is \`$WORKER_RELOAD\`: set 1 or 0")
     [[ ${#problems[@]} -eq 0 ]] || usage_error "${problems[@]}"
 }
 
 main() {
     check_settings "$@"
-    local IFS=,
-    local command=(
-        celery -A "${CELERY_APP:-app}" worker
-        --queues "$*" --loglevel "${LOG_LEVEL:-INFO}"
-        ${CELERY_CONCURRENCY:+--concurrency "$CELERY_CONCURRENCY"}
-    )
+    local queues
+    queues=$(IFS=, && printf '%s' "$*")
+    local command=(celery -A "${CELERY_APP:-app}" worker --queues "$queues" --loglevel "${LOG_LEVEL:-INFO}")
+    [[ -z ${CELERY_CONCURRENCY:-} ]] || command+=(--concurrency "$CELERY_CONCURRENCY")
     # SIGTERM then means: take no more, give running tasks their time, hand the rest back to the broker.
     export REMAP_SIGTERM=SIGQUIT
-    echo "Starting worker for $*.."
+    echo "Starting worker for $queues.."
     if [[ ${WORKER_RELOAD:-0} == 1 ]]; then
-        WORKER_RELOAD=0 exec watchfiles --filter python \
-            --sigint-timeout "$((${WORKER_SOFT_SHUTDOWN_TIMEOUT:-20} + 5))" "${command[*]@Q}" .
+        # Above the time for tasks, what the worker needs to hand messages back and to end.
+        local soft=${WORKER_SOFT_SHUTDOWN_TIMEOUT:-20}
+        exec reload-on-edit "$((${soft%.*} + 9))" "${command[@]}"
     fi
     exec "${command[@]}"
 }
