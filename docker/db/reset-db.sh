@@ -8,33 +8,43 @@ set -Eeuo pipefail
 
 readonly INIT_SQL=${INIT_SQL:-/docker-entrypoint-initdb.d/db.sql}
 
-# usage: query [PSQL-ARGUMENT...]
+check_settings() {
+    local problems=() name
+    for name in DB_NAME DB_USER DB_PASSWORD; do
+        [[ -n ${!name:-} ]] || problems+=("$name is not set: set it in the environment of the db container")
+    done
+    case ${DB_NAME:-} in
+        postgres | template0 | template1)
+            problems+=("\`$DB_NAME\` is a database of PostgreSQL itself, which is not dropped: check DB_NAME") ;;
+    esac
+    [[ -r $INIT_SQL ]] \
+        || problems+=("$INIT_SQL cannot be read, so the database could not be created again: mount it")
+    if [[ ${#problems[@]} -gt 0 ]]; then
+        printf 'reset-db.sh: %s\n' "${problems[@]}" >&2
+        exit 78
+    fi
+}
+
+# usage: query PSQL-ARGUMENT...
 query() {
     # By variable, because psql takes a name that holds `=` or `://` for a connection string.
     PGUSER=${POSTGRES_USER:-postgres} PGDATABASE=postgres \
         psql --no-psqlrc --no-password --quiet --set ON_ERROR_STOP=1 "$@"
 }
 
-main() {
-    if [[ -z ${DB_NAME:-} ]]; then
-        printf 'reset-db.sh: DB_NAME is not set: set it in the environment of the db container\n' >&2
-        exit 78
-    fi
-    if [[ ! -r $INIT_SQL ]]; then
-        printf 'reset-db.sh: %s cannot be read, so the database could not be created again: mount it\n' "$INIT_SQL" >&2
-        exit 66
-    fi
+drop_database() {
     query <<'SQL'
-\set SHOW_CONTEXT never
-\set db_name `printf '%s.' "$DB_NAME"`
-SELECT left(:'db_name', -1) AS db_name \gset
-SELECT :'db_name' = 'postgres' OR EXISTS (SELECT FROM pg_database WHERE datname = :'db_name' AND datistemplate) AS refuse
-\gset
-\if :refuse
-    DO $$ BEGIN RAISE EXCEPTION 'DB_NAME is a database of PostgreSQL itself, which is not dropped'; END $$;
-\endif
-DROP DATABASE IF EXISTS :"db_name" WITH (FORCE);
+\set dotted_name `printf '%s.' "$DB_NAME"`
+SET client_min_messages = 'warning';
+SELECT format('DROP DATABASE IF EXISTS %I WITH (FORCE)', left(:'dotted_name', -1)) \gexec
 SQL
+}
+
+main() {
+    check_settings
+    # Before the database is dropped as well: what cannot be created, such as a name too long, must not be dropped.
+    query --file "$INIT_SQL"
+    drop_database
     query --file "$INIT_SQL"
 }
 
