@@ -24,8 +24,8 @@ main() {
     local path=${HEALTH_PATH:-/status/ready/} port=${HEALTH_PORT:-8000} response status=0 line
     # The limit is on a process of its own because bash cannot interrupt its own connect().
     # shellcheck disable=SC2016  # expanded by that process
-    response=$(timeout "$LIMIT_S" bash -c 'source "$1" && fetch "$2" "$3"' fetch "${BASH_SOURCE[0]}" "$port" "$path" 2>/dev/null) \
-        || status=$?
+    response=$(timeout "$LIMIT_S" bash -c 'source "$1" && fetch "$2" "$3"' \
+        fetch "${BASH_SOURCE[0]}" "$port" "$path" 2>/dev/null) || status=$?
     line=${response%%$'\r\n'*}
     case $status:$line in
         0:HTTP/1.?\ 200\ *) return 0 ;;

@@ -2,7 +2,7 @@
 #
 # Wait for the database, then become the command that the container was given.
 #
-# DB_HOST            host of the database; unset or empty: the command needs none, so there is nothing to wait for
+# DB_HOST            host of the database; unset or empty: there is nothing to wait for
 # DB_WAIT_TIMEOUT    seconds to wait (60); 0: do not wait
 #
 # `wait-for-database --help` lists the other variables and the exit codes.
@@ -12,8 +12,8 @@ needs_database() {
     [[ -n ${DB_HOST:-} && ! ${DB_WAIT_TIMEOUT:-60} =~ ^0+$ ]]
 }
 
-# Runs in the background because bash handles a signal only once its foreground command has ended, and as PID 1
-# it would not even die of one.
+# Runs in the background because bash handles a signal only once its foreground command has ended, and as PID
+# 1 it would not even die of one.
 wait_for_database() {
     local waiter="" status=0
     trap 'stop_waiting "$waiter" TERM 143' TERM

@@ -16,7 +16,7 @@ problems: list[str] = []
 
 
 def whole_number(name: str, default: int) -> int:
-    """Return the variable *name*, or *default* when it is unset or empty; note a problem when it is no number >= 1."""
+    """Return the variable *name*, *default* when it is unset or empty; note a problem when it is below 1."""
     value = os.environ.get(name) or str(default)
     if value.isascii() and value.isdigit() and int(value) >= 1:
         return int(value)
@@ -48,9 +48,11 @@ worker_class = "gthread"
 workers = whole_number("WEB_CONCURRENCY", cpus())
 threads = whole_number("GUNICORN_THREADS", 4)
 timeout = whole_number("GUNICORN_TIMEOUT", 60)
-# Below the 30 s that Compose leaves a container to stop (stop_grace_period), so that gunicorn ends before it is killed.
+# Below the 30 s that Compose leaves a container to stop (stop_grace_period), so that gunicorn ends before it
+# is killed.
 graceful_timeout = 25
-# Above the 60 s for which load balancers keep their connections: the side that closes first must not be this one.
+# Above the 60 s for which load balancers keep their connections: the side that closes first must not be this
+# one.
 keepalive = 65
 # Each worker is replaced now and then, against leaks; not all of them at once.
 max_requests = 1000

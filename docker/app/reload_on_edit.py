@@ -5,9 +5,9 @@ usage: reload-on-edit GRACE COMMAND...
 
 GRACE: seconds that the command gets to end after SIGTERM, before it and its children are killed.
 
-The command line of watchfiles stops its child with SIGINT, on which Celery waits for running tasks without a bound
-until it is killed; their messages then stay hidden for the whole visibility timeout. SIGTERM is what a worker is
-stopped with everywhere else.
+The command line of watchfiles stops its child with SIGINT, on which Celery waits for running tasks without a
+bound until it is killed; their messages then stay hidden for the whole visibility timeout. SIGTERM is what a
+worker is stopped with everywhere else.
 """
 
 import os

@@ -6,7 +6,7 @@
 # CELERY_CONCURRENCY              worker processes; unset: Celery's choice
 # LOG_LEVEL                       INFO
 # WORKER_RELOAD                   1: restart the worker at each edit of the code (development)
-# WORKER_SOFT_SHUTDOWN_TIMEOUT    seconds that running tasks get to finish once the worker is told to stop (20)
+# WORKER_SOFT_SHUTDOWN_TIMEOUT    seconds that running tasks get to end once the worker is to stop (20)
 set -Eeuo pipefail
 
 usage_error() {
@@ -20,8 +20,10 @@ check_settings() {
     local problems=() queue
     [[ $# -gt 0 ]] || problems+=("no queue given: type \`start-celery-worker.sh QUEUE...\`")
     for queue in "$@"; do
-        # The characters and the length that SQS allows; also keeps a comma or an option from being smuggled in.
-        [[ $queue =~ ^[A-Za-z0-9_][A-Za-z0-9_-]{0,79}$ || $queue =~ ^[A-Za-z0-9_][A-Za-z0-9_-]{0,74}\.fifo$ ]] \
+        # The characters and the length that SQS allows; also keeps a comma or an option from being smuggled
+        # in.
+        [[ $queue =~ ^[A-Za-z0-9_][A-Za-z0-9_-]{0,79}$ ]] \
+            || [[ $queue =~ ^[A-Za-z0-9_][A-Za-z0-9_-]{0,74}\.fifo$ ]] \
             || problems+=("\`$queue\` is not a queue name: use up to 80 letters, digits, \`-\` and \`_\`")
     done
     [[ ${CELERY_CONCURRENCY:-1} =~ ^([1-9][0-9]*|auto)$ ]] \

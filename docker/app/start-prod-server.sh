@@ -6,10 +6,12 @@
 set -Eeuo pipefail
 
 main() {
-    # gunicorn reads this one by itself, before its configuration, and of anything but a number it dies with a traceback.
+    # gunicorn reads this one by itself, before its configuration, and of anything but a number it dies with a
+    # traceback.
     [[ -n ${WEB_CONCURRENCY:-} ]] || unset WEB_CONCURRENCY
     if [[ ! ${WEB_CONCURRENCY:-1} =~ ^[0-9]+$ ]]; then
-        printf '%s\n' "start-prod-server.sh: WEB_CONCURRENCY is \`$WEB_CONCURRENCY\`: set a whole number from 1" >&2
+        printf 'start-prod-server.sh: %s\n' \
+            "WEB_CONCURRENCY is \`$WEB_CONCURRENCY\`: set a whole number from 1" >&2
         exit 78
     fi
     exec gunicorn --config "${GUNICORN_CONFIG:-/usr/local/etc/gunicorn.conf.py}" "${WSGI_MODULE:-app.wsgi}"

@@ -3,8 +3,8 @@
 
 usage: wait-for-database
 
-Reads DB_HOST, DB_PORT (5432), DB_NAME, DB_USER, DB_PASSWORD or DB_PASSWORD_FILE, and DB_WAIT_TIMEOUT, the whole
-seconds to wait at most (60).
+Reads DB_HOST, DB_PORT (5432), DB_NAME, DB_USER, DB_PASSWORD or DB_PASSWORD_FILE, and DB_WAIT_TIMEOUT, the
+whole seconds to wait at most (60).
 
 Exit codes, after <sysexits.h>:
     0   the application can log in
@@ -34,8 +34,9 @@ from psycopg2.extensions import POLL_OK, POLL_READ
 FIRST_PAUSE_S = 0.05
 LAST_PAUSE_S = 1.0
 ATTEMPT_LIMIT_S = 5.0
-# Docker's DNS knows a service only while its container is on the network, so an unknown name may be one that is just
-# (re)starting. That takes seconds; a name that is still unknown then is misspelt, and more waiting will not help.
+# Docker's DNS knows a service only while its container is on the network, so an unknown name may be one that
+# is just (re)starting. That takes seconds; a name that is still unknown then is misspelt, and more waiting
+# will not help.
 RESOLUTION_LIMIT_S = 15.0
 
 PQERRORS_VERBOSE = 2  # libpq-fe.h
@@ -133,9 +134,10 @@ def resolve(settings: Settings) -> None:
 def log_in(settings: Settings) -> None:
     """Log in once, within ATTEMPT_LIMIT_S.
 
-    The server's words alone tell the reasons of a refused login apart, in whatever language it speaks; psycopg2 leaves
-    `pgcode` empty. With verbose errors the words hold the SQLSTATE, but psycopg2 offers no PQsetErrorVerbosity: hence
-    libpq by ctypes, and a login by steps, which also bounds a server that accepts and never answers.
+    The server's words alone tell the reasons of a refused login apart, in whatever language it speaks; `pgcode`
+    is empty. With verbose errors the words hold the SQLSTATE, but psycopg2 offers no
+    PQsetErrorVerbosity: hence libpq by ctypes, and a login by steps, which also bounds a server that accepts
+    and never answers.
 
     Raises:
         NotYet: the server is not up.
@@ -179,18 +181,21 @@ def explain(report: str, settings: Settings) -> Problem | NotYet:
     words = words.partition("\n")[0]
     if code == "28P01":
         return Problem(
-            f"the server {settings.where} refuses the password of role `{settings.user}`, or has no such role, it does "
-            f"not tell which: compare DB_USER and DB_PASSWORD with those the database was created with ({words})",
+            f"the server {settings.where} refuses the password of role `{settings.user}`, or has no such role, "
+            "it does not tell which: compare DB_USER and DB_PASSWORD with those the database was created with "
+            f"({words})",
             os.EX_NOPERM,
         )
     if code.startswith("28"):
         return Problem(
-            f"the server {settings.where} refuses role `{settings.user}`: check DB_USER and its rights ({words})",
+            f"the server {settings.where} refuses role `{settings.user}`: "
+            f"check DB_USER and its rights ({words})",
             os.EX_NOPERM,
         )
     if code == "3D000":
         return Problem(
-            f"the server {settings.where} has no database `{settings.name}`: check DB_NAME or create it ({words})",
+            f"the server {settings.where} has no database `{settings.name}`: "
+            f"check DB_NAME or create it ({words})",
             os.EX_NOINPUT,
         )
     if NO_POSTGRES.search(words):
@@ -204,7 +209,8 @@ def explain(report: str, settings: Settings) -> Problem | NotYet:
 def unknown_host(settings: Settings, words: str) -> Problem:
     """Return the Problem of a host name that cannot be resolved."""
     return Problem(
-        f"the host name `{settings.host}` cannot be resolved: check DB_HOST, and that the database runs ({words})",
+        f"the host name `{settings.host}` cannot be resolved: "
+        f"check DB_HOST, and that the database runs ({words})",
         os.EX_NOHOST,
     )
 
@@ -251,8 +257,8 @@ class Waiter:
         if isinstance(self.reason, NameUnknown):
             return unknown_host(self.settings, str(self.reason))
         return Problem(
-            f"the server {self.settings.where} was not up within {self.settings.timeout} s: look at its log, or raise "
-            f"DB_WAIT_TIMEOUT ({self.reason})",
+            f"the server {self.settings.where} was not up within {self.settings.timeout} s: "
+            f"look at its log, or raise DB_WAIT_TIMEOUT ({self.reason})",
             os.EX_TEMPFAIL,
         )
 

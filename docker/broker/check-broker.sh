@@ -21,7 +21,8 @@ main() {
     local port=${HEALTH_PORT:-9324} line status=0
     # The limit is on a process of its own because bash cannot interrupt its own connect().
     # shellcheck disable=SC2016  # expanded by that process
-    line=$(timeout "$LIMIT_S" bash -c 'source "$1" && fetch "$2"' fetch "${BASH_SOURCE[0]}" "$port" 2>/dev/null) || status=$?
+    line=$(timeout "$LIMIT_S" bash -c 'source "$1" && fetch "$2"' \
+        fetch "${BASH_SOURCE[0]}" "$port" 2>/dev/null) || status=$?
     case $status:$line in
         0:HTTP/1.?\ 200\ *) return 0 ;;
         124:*) printf 'no answer to GET /health within %s s\n' "$LIMIT_S" ;;

@@ -15,7 +15,8 @@ check_settings() {
     done
     case ${DB_NAME:-} in
         postgres | template0 | template1)
-            problems+=("\`$DB_NAME\` is a database of PostgreSQL itself, which is not dropped: check DB_NAME") ;;
+            problems+=("\`$DB_NAME\` is a database of PostgreSQL itself, which is not dropped: check DB_NAME")
+            ;;
     esac
     [[ -r $INIT_SQL ]] \
         || problems+=("$INIT_SQL cannot be read, so the database could not be created again: mount it")
@@ -42,7 +43,8 @@ SQL
 
 main() {
     check_settings
-    # Before the database is dropped as well: what cannot be created, such as a name too long, must not be dropped.
+    # Before the database is dropped as well: what cannot be created, such as a name too long, must not be
+    # dropped.
     query --file "$INIT_SQL"
     drop_database
     query --file "$INIT_SQL"

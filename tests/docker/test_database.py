@@ -103,13 +103,19 @@ def test_any_names_and_password_work(postgres: Postgres, name: str, user: str, p
 
 def test_role_that_exists_gets_the_password_and_its_database_is_kept(postgres: Postgres) -> None:
     postgres.initialise_application("kept", "keeper", "old")
-    with contextlib.closing(connect(postgres, "kept", "keeper", "old")) as connection, connection.cursor() as cursor:
+    with (
+        contextlib.closing(connect(postgres, "kept", "keeper", "old")) as connection,
+        connection.cursor() as cursor,
+    ):
         cursor.execute("CREATE TABLE kept (id int)")
         connection.commit()
 
     postgres.initialise_application("kept", "keeper", "new")
 
-    with contextlib.closing(connect(postgres, "kept", "keeper", "new")) as connection, connection.cursor() as cursor:
+    with (
+        contextlib.closing(connect(postgres, "kept", "keeper", "new")) as connection,
+        connection.cursor() as cursor,
+    ):
         cursor.execute("SELECT count(*) FROM kept")
         assert cursor.fetchone() == (0,)
     with pytest.raises(psycopg2.OperationalError):
@@ -129,7 +135,9 @@ def test_database_of_the_superuser_is_handed_over(postgres: Postgres) -> None:
 
 def test_superuser_keeps_its_rights(start_postgres: StartPostgres) -> None:
     server = start_postgres()
-    rights = "SELECT rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls, rolcanlogin FROM pg_roles"
+    rights = (
+        "SELECT rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls, rolcanlogin FROM pg_roles"
+    )
 
     result = server.psql("--file", str(DB_SQL), DB_NAME="postgres", DB_USER=SUPERUSER, DB_PASSWORD="secret")
 
@@ -186,10 +194,12 @@ def test_reset_empties_one_database_in_use_and_leaves_the_others(postgres: Postg
 
         assert run(postgres, RESET, **application) == (0, "")
 
-    with contextlib.closing(connect(postgres, "re'set", "reset", "secret")) as connection:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
-            assert cursor.fetchone() == (0,)
+    with (
+        contextlib.closing(connect(postgres, "re'set", "reset", "secret")) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+        assert cursor.fetchone() == (0,)
     assert_usable(postgres, "re'set", "reset", "secret")
     assert_usable(postgres, "other", "other", "secret")
     drop(postgres, "re'set", "reset")
@@ -208,7 +218,10 @@ def test_reset_refuses_the_databases_of_postgresql(postgres: Postgres, name: str
     status, output = run(postgres, RESET, DB_NAME=name, DB_USER="web", DB_PASSWORD="secret")
 
     assert status == os.EX_CONFIG
-    assert output == f"reset-db.sh: `{name}` is a database of PostgreSQL itself, which is not dropped: check DB_NAME\n"
+    assert (
+        output
+        == f"reset-db.sh: `{name}` is a database of PostgreSQL itself, which is not dropped: check DB_NAME\n"
+    )
     assert postgres.query("SELECT count(*) FROM pg_database WHERE datname = %s", name) == [(1,)]
 
 
@@ -238,8 +251,8 @@ def test_check_says_that_the_database_is_missing(postgres: Postgres) -> None:
 
     assert run(postgres, CHECK, DB_NAME="db name=x", **variables) == (
         1,
-        "check-db.sh: the application cannot log in to its database: look at the log of the first start,\n"
-        "or type `reset-db.sh` in this container to start with an empty one\n"
+        "check-db.sh: the application cannot log in to its database: look at the log of the first start, "
+        "or type `reset-db.sh` in this container for an empty one\n"
         f'psql: error: connection to server at "127.0.0.1", port {postgres.port} failed: '
         'FATAL:  database "db name=x" does not exist\n',
     )

@@ -29,7 +29,7 @@ def enter(environment: dict[str, str], *command: str) -> subprocess.CompletedPro
 
 @pytest.fixture
 def login(container: Environment, postgres: Postgres) -> Environment:
-    """Return a function that gives an environment which can log in to `postgres`, but for the variables passed."""
+    """Return a function that gives an environment that can log in, but for the variables passed."""
 
     def environment(**variables: object) -> dict[str, str]:
         right = {
@@ -81,9 +81,9 @@ def test_wrong_password_is_given_up_at_once(login: Environment, postgres: Postgr
     assert_refused(
         enter(login(DB_PASSWORD="wrong", DB_WAIT_TIMEOUT=60), "echo", "ran"),
         os.EX_NOPERM,
-        f"the server on host `127.0.0.1`, port {postgres.port} refuses the password of role `web`, or has no such role, "
-        "it does not tell which: compare DB_USER and DB_PASSWORD with those the database was created with "
-        '(password authentication failed for user "web")',
+        f"the server on host `127.0.0.1`, port {postgres.port} refuses the password of role `web`, or has "
+        "no such role, it does not tell which: compare DB_USER and DB_PASSWORD with those the database was "
+        'created with (password authentication failed for user "web")',
     )
 
 
@@ -132,7 +132,8 @@ def test_text_that_is_no_host_name_is_given_up_at_once(login: Environment) -> No
     assert_refused(
         enter(login(DB_HOST=host, DB_WAIT_TIMEOUT=60), "echo", "ran"),
         os.EX_NOHOST,
-        f"the host name `{host}` cannot be resolved: check DB_HOST, and that the database runs (not a host name)",
+        f"the host name `{host}` cannot be resolved: "
+        "check DB_HOST, and that the database runs (not a host name)",
     )
 
 
@@ -158,7 +159,9 @@ def test_password_is_read_from_a_file(login: Environment, tmp_path: Path, ending
     secret = tmp_path / "secret"
     secret.write_bytes(f"secret{ending}".encode())
 
-    assert enter(login(DB_PASSWORD="", DB_PASSWORD_FILE=secret), "echo", "ran").stdout == TRYING + UP + "ran\n"
+    assert (
+        enter(login(DB_PASSWORD="", DB_PASSWORD_FILE=secret), "echo", "ran").stdout == TRYING + UP + "ran\n"
+    )
 
 
 def test_server_that_is_down_is_given_up_after_the_bound(login: Environment) -> None:
@@ -183,7 +186,9 @@ def test_command_runs_soon_after_the_server_is_up(
     server = start_postgres()
     server.initialise_application()
     server.stop()
-    with running(["bash", str(APP / "entrypoint.sh"), "date", "+%s.%N"], env=login(DB_PORT=server.port)) as process:
+    with running(
+        ["bash", str(APP / "entrypoint.sh"), "date", "+%s.%N"], env=login(DB_PORT=server.port)
+    ) as process:
         time.sleep(0.6)
         server.start()
         up = time.time()
@@ -191,7 +196,8 @@ def test_command_runs_soon_after_the_server_is_up(
 
     assert output.startswith(TRYING + SLEEPING)
     assert UP in output
-    # `pg_ctl --wait` looks every 100 ms, so the server may have been up before; and pauses have not grown long yet.
+    # `pg_ctl --wait` looks every 100 ms, so the server may have been up before; and pauses have not grown
+    # long yet.
     assert float(output.splitlines()[-1]) - up < 0.5
 
 
@@ -250,7 +256,10 @@ def test_language_of_the_server_does_not_matter(login: Environment) -> None:
 
 @pytest.mark.parametrize(
     ("code", "words"),
-    [("57P03", "le système de bases de données se lance"), ("53300", "désolé, trop de clients sont déjà connectés")],
+    [
+        ("57P03", "le système de bases de données se lance"),
+        ("53300", "désolé, trop de clients sont déjà connectés"),
+    ],
 )
 def test_server_that_is_starting_up_or_full_is_waited_for(login: Environment, code: str, words: str) -> None:
     with listening(error_response(code, words)) as port:
@@ -278,7 +287,8 @@ def test_server_of_another_kind_is_given_up_at_once(login: Environment) -> None:
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_signal_ends_the_wait_at_once(login: Environment, number: signal.Signals, status: int) -> None:
     with running(
-        ["bash", str(APP / "entrypoint.sh"), "echo", "ran"], env=login(DB_PORT=free_port(), DB_WAIT_TIMEOUT=60)
+        ["bash", str(APP / "entrypoint.sh"), "echo", "ran"],
+        env=login(DB_PORT=free_port(), DB_WAIT_TIMEOUT=60),
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == TRYING

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -33,7 +34,9 @@ def start(script: str, *arguments: str, env: dict[str, str]) -> tuple[list[str],
     with running(["bash", str(APP / script), *arguments], env=env) as process:
         output, errors = process.communicate(timeout=10)
         assert (process.returncode, errors) == (0, "")
-        _, process_id, *command = output.splitlines() if "gunicorn" not in output else ["", *output.splitlines()]
+        _, process_id, *command = (
+            output.splitlines() if "gunicorn" not in output else ["", *output.splitlines()]
+        )
         return command, int(process_id) == process.pid
 
 
@@ -77,7 +80,18 @@ def test_worker_becomes_celery_for_its_queues(recorded: Environment) -> None:
     environment = recorded(CELERY_APP="shop", CELERY_CONCURRENCY="3", LOG_LEVEL="WARNING")
 
     assert start("start-celery-worker.sh", "default", "mail", env=environment) == (
-        ["celery", "-A", "shop", "worker", "--queues", "default,mail", "--loglevel", "WARNING", "--concurrency", "3"],
+        [
+            "celery",
+            "-A",
+            "shop",
+            "worker",
+            "--queues",
+            "default,mail",
+            "--loglevel",
+            "WARNING",
+            "--concurrency",
+            "3",
+        ],
         True,
     )
 
@@ -98,7 +112,18 @@ def test_reloading_worker_gets_more_time_to_end_than_its_tasks(recorded: Environ
     environment = recorded(WORKER_RELOAD="1", WORKER_SOFT_SHUTDOWN_TIMEOUT="30.5")
 
     assert start("start-celery-worker.sh", "default", env=environment) == (
-        ["reload-on-edit", "39", "celery", "-A", "app", "worker", "--queues", "default", "--loglevel", "INFO"],
+        [
+            "reload-on-edit",
+            "39",
+            "celery",
+            "-A",
+            "app",
+            "worker",
+            "--queues",
+            "default",
+            "--loglevel",
+            "INFO",
+        ],
         True,
     )
 
@@ -174,7 +199,9 @@ def answers(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_gunicorn_finishes_requests_and_ends_in_time_with_idle_connections_open(gunicorn: Environment) -> None:
+def test_gunicorn_finishes_requests_and_ends_in_time_with_idle_connections_open(
+    gunicorn: Environment,
+) -> None:
     port = free_port()
     with running(["bash", str(APP / "start-prod-server.sh")], env=gunicorn(port)) as server:
         wait_until(lambda: answers(port), "gunicorn listens")
@@ -215,7 +242,11 @@ def test_gunicorn_serves_requests_at_the_same_time(gunicorn: Environment) -> Non
 
 def test_gunicorn_reports_all_wrong_settings_at_once(gunicorn: Environment) -> None:
     environment = gunicorn(
-        free_port(), WEB_CONCURRENCY="0", GUNICORN_THREADS="many", GUNICORN_TIMEOUT="-1", GUNICORN_ACCESS_LOG="file"
+        free_port(),
+        WEB_CONCURRENCY="0",
+        GUNICORN_THREADS="many",
+        GUNICORN_TIMEOUT="-1",
+        GUNICORN_ACCESS_LOG="file",
     )
 
     result = subprocess.run(
@@ -252,9 +283,7 @@ def configuration(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """The names that gunicorn.conf.py defines without any variable set."""
     for name in ("WEB_CONCURRENCY", "GUNICORN_THREADS", "GUNICORN_TIMEOUT", "GUNICORN_ACCESS_LOG"):
         monkeypatch.delenv(name, raising=False)
-    names: dict[str, object] = {"__name__": "configuration"}
-    exec(compile(CONFIGURATION.read_text(), CONFIGURATION, "exec"), names)
-    return names
+    return runpy.run_path(str(CONFIGURATION))
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,14 @@ SET log_min_duration_statement = -1;
 \set db_name `printf '%s.' "$DB_NAME"`
 \set db_user `printf '%s.' "$DB_USER"`
 \set db_password `printf '%s.' "$DB_PASSWORD"`
-SELECT left(:'db_name', -1) AS db_name, left(:'db_user', -1) AS db_user, left(:'db_password', -1) AS db_password
+SELECT
+    left(:'db_name', -1) AS db_name,
+    left(:'db_user', -1) AS db_user,
+    left(:'db_password', -1) AS db_password
 \gset
 
--- All problems at once. PostgreSQL itself would cut a long name, and then the application would ask for another one.
+-- All problems at once. PostgreSQL itself would cut a long name, and then the application would ask for
+-- another one.
 SELECT set_config('berth.problems', coalesce(string_agg(problem, '; '), ''), false) <> '' AS has_problems
 FROM (
     SELECT name || ' is not set: set it in the environment of the db container'
@@ -59,14 +63,15 @@ SELECT
 \if :role_is_superuser
     \warn 'db.sql: DB_USER is a superuser: give the application a role of its own'
 \else
-    -- CREATEDB: the tests create their own database. No superuser, so that a hole in the application is not one here.
+    -- CREATEDB: the tests create their own database. No superuser, so that a hole in the application is not
+    -- one here.
     ALTER ROLE :"db_user" LOGIN CREATEDB;
 \endif
 ALTER ROLE :"db_user" PASSWORD :'db_password';
 
 \if :database_exists
-    -- POSTGRES_DB may name the application's database; it then belongs to the superuser, and since PostgreSQL 15 only
-    -- the owner may create tables in its schema `public`.
+    -- POSTGRES_DB may name the application's database; it then belongs to the superuser, and since PostgreSQL
+    -- 15 only the owner may create tables in its schema `public`.
     SELECT rolsuper AND rolname <> :'db_user' AS owner_is_other_superuser
     FROM pg_database JOIN pg_roles ON pg_roles.oid = datdba
     WHERE datname = :'db_name'
