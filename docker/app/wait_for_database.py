@@ -134,8 +134,8 @@ def resolve(settings: Settings) -> None:
 def log_in(settings: Settings) -> None:
     """Log in once, within ATTEMPT_LIMIT_S.
 
-    The server's words alone tell the reasons of a refused login apart, in whatever language it speaks; `pgcode`
-    is empty. With verbose errors the words hold the SQLSTATE, but psycopg2 offers no
+    The server's words alone tell the reasons of a refused login apart, in whatever language it speaks, for
+    `pgcode` is empty. With verbose errors the words hold the SQLSTATE, but psycopg2 offers no
     PQsetErrorVerbosity: hence libpq by ctypes, and a login by steps, which also bounds a server that accepts
     and never answers.
 
@@ -181,9 +181,9 @@ def explain(report: str, settings: Settings) -> Problem | NotYet:
     words = words.partition("\n")[0]
     if code == "28P01":
         return Problem(
-            f"the server {settings.where} refuses the password of role `{settings.user}`, or has no such role, "
-            "it does not tell which: compare DB_USER and DB_PASSWORD with those the database was created with "
-            f"({words})",
+            f"the server {settings.where} refuses the password of role `{settings.user}`, or has no such "
+            "role, it does not tell which: compare DB_USER and DB_PASSWORD with those the database was "
+            f"created with ({words})",
             os.EX_NOPERM,
         )
     if code.startswith("28"):
