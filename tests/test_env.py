@@ -55,6 +55,7 @@ def found(text: str, environ: dict[str, str] | None = None) -> list[str]:
         ("KEY=#hidden", "a comment cannot follow an empty value: move it to a line of its own"),
         ("KEY=x\t# hidden", "a value that readers of .env understand differently: put it in single quotes"),
         ("KEY=hidden\xa0x", "a value that readers of .env understand differently: put it in single quotes"),
+        ("KEY=hidden \x1c", "a value that readers of .env understand differently: put it in single quotes"),
         (
             "my-key=hidden",
             "not `KEY=value`: a name has ASCII letters, digits and `_`, a comment starts with `#`",

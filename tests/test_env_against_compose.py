@@ -182,7 +182,7 @@ before_values = st.sampled_from(
     [*["V{}="] * 6, "V{} = ", "\tV{}=", "export V{}=", "# c\nV{}=", "V{}: ", "V{}", "\x1cV{}="]
 )
 quick = settings(
-    max_examples=50,
+    max_examples=30,
     deadline=None,
     derandomize=bool(os.environ.get("CI")),
     phases=[
