@@ -4,7 +4,7 @@ The template is the manual and the schema of `.env`:
 
     KEY=          has to be filled in
     KEY=value     has a working default
-    # KEY=value   is optional; exactly one `# `, no spaces around `=`
+    # KEY=value   is optional; exactly one `# `, and a value without spaces or in quotes
 
 Each variable stands directly below a comment line that says what it is for. A line `#: secret`,
 `#: project name`, `#: user id`, `#: group id` or `#: ca bundle` between the two says how its value is made
@@ -57,11 +57,13 @@ _STATEMENT = re.compile(
     re.VERBOSE,
 )
 _NO_STATEMENT = re.compile(r"[ \t\r\n]*(?:#.*)?[ \t\r\n]*")
-_OPTIONAL = re.compile(rf"^# (?={_NAME}=)", re.MULTILINE)
-_COMMENT = re.compile(rf"#(?!:)(?! {_NAME}=).*\w")
+# The value of an optional variable is one word or quoted: `# DEBUG=1 shows more` is a sentence.
+_ASSIGNED = rf" {_NAME}=(?:['\"].*|\S*(?:[ ]+\#.*)?)\r?$"
+_OPTIONAL = re.compile(rf"^#(?={_ASSIGNED}) ", re.MULTILINE)
+_COMMENT = re.compile(rf"#(?!:)(?!{_ASSIGNED}).*\w")
 _REFERENCE = re.compile(
     r"\$(?:(?P<dollar>\$)|(?P<plain>[_a-z][_a-z0-9]*)"
-    r"|\{(?P<braced>[_a-z][_a-z0-9]*)(?:(?P<operator>:?-)(?P<default>[^$}\n]*))?\}|(?P<unknown>\{))",
+    r"|\{(?P<braced>[_a-z][_a-z0-9]*)(?:(?P<operator>:?-)(?P<default>[^${}\n]*))?\}|(?P<unknown>\{))",
     re.IGNORECASE,  # and not re.ASCII: Compose, too, takes U+017F for an s and U+212A for a k
 )
 _ADVICE = (
@@ -296,21 +298,21 @@ def create(template: str, generate: Callable[[str], str | None]) -> str:
 
 
 def generator(
-    *, folder: str, user_id: int, group_id: int, ca_bundle: str | None
+    *, folder: str, user_id: int | None, group_id: int | None, ca_bundle: str | None
 ) -> Callable[[str], str | None]:
     """Return the function that makes the values for `DIRECTIVES`, a new secret with each call.
 
     Args:
         folder: name of the project's folder.
-        user_id: numeric id of the user who runs Berth.
-        group_id: numeric id of the user's group.
-        ca_bundle: path of the host's CA bundle, None when it needs none.
+        user_id: numeric id of the user who runs Berth, None to leave the template's line as it is.
+        group_id: numeric id of the user's group, or None likewise.
+        ca_bundle: path of the host's CA bundle, or None likewise.
     """
     makers: dict[str, Callable[[], str | None]] = {
         "secret": secret,
         "project name": lambda: project_name(folder),
-        "user id": lambda: str(user_id),
-        "group id": lambda: str(group_id),
+        "user id": lambda: None if user_id is None else str(user_id),
+        "group id": lambda: None if group_id is None else str(group_id),
         "ca bundle": lambda: ca_bundle,
     }
     return lambda directive: makers[directive]()

@@ -77,6 +77,10 @@ def found(text: str, environ: dict[str, str] | None = None) -> list[str]:
             "KEY has a `${` that Berth does not read: write `${NAME}`, `${NAME:-default}` or `$${`",
         ),
         (
+            "KEY=${A:-:{}:}",
+            "KEY has a `${` that Berth does not read: write `${NAME}`, `${NAME:-default}` or `$${`",
+        ),
+        (
             "KEY=${A:?hidden}",
             "KEY has a `${` that Berth does not read: write `${NAME}`, `${NAME:-default}` or `$${`",
         ),
@@ -167,6 +171,20 @@ def test_the_template_is_read() -> None:
         env.Variable("APP_PUBLISHED_PORT", "8000", True, None, 16),
         env.Variable("CA_BUNDLE", "", True, "ca bundle", 20),
     ]
+
+
+def test_a_sentence_may_look_like_an_assignment() -> None:
+    template = env.parse_template(
+        "# KEY=     must be filled.\n# DEBUG=1 shows more.\nDEBUG=0\n# Text.\n# TEXT='a b'\n"
+    )
+
+    assert list(template.values()) == [
+        env.Variable("DEBUG", "0", False, None, 3),
+        env.Variable("TEXT", "'a b'", True, None, 5),
+    ]
+    assert (
+        env.with_values("# A=1 is good.\n# A=2 # default\n", {"A": "3"}) == "# A=1 is good.\nA=3 # default\n"
+    )
 
 
 def test_a_template_with_crlf_and_bom_is_read() -> None:
@@ -315,6 +333,12 @@ def test_each_directive_has_its_value() -> None:
 )
 def test_a_project_is_named_after_its_folder(folder: str, name: str) -> None:
     assert env.project_name(folder) == name
+
+
+def test_what_is_not_known_is_not_made() -> None:
+    generate = env.generator(folder="shop", user_id=None, group_id=None, ca_bundle=None)
+
+    assert [generate(directive) for directive in ("user id", "group id", "ca bundle")] == [None, None, None]
 
 
 @given(st.text())
