@@ -1,0 +1,54 @@
+"""Settings to serve with: everything that is not safe is refused at the start."""
+
+from django.core.checks.security.base import (
+    SECRET_KEY_INSECURE_PREFIX,
+    SECRET_KEY_MIN_LENGTH,
+    SECRET_KEY_MIN_UNIQUE_CHARACTERS,
+)
+
+from app.logs import logging_config
+
+from .base import *  # noqa: F403
+from .base import ALLOWED_HOSTS, DATABASES, LOG_LEVEL, MIDDLEWARE, SECRET_KEY, env
+
+if env("DEBUG", "bool", default=False):
+    env.problems.append("DEBUG is on, which app.settings.prod refuses: unset it")
+if SECRET_KEY and (
+    len(SECRET_KEY) < SECRET_KEY_MIN_LENGTH
+    or len(set(SECRET_KEY)) < SECRET_KEY_MIN_UNIQUE_CHARACTERS
+    or SECRET_KEY.startswith(SECRET_KEY_INSECURE_PREFIX)
+):
+    env.problems.append(
+        f"SECRET_KEY is too weak: it needs {SECRET_KEY_MIN_LENGTH} characters, {SECRET_KEY_MIN_UNIQUE_CHARACTERS} of "
+        f"them different, and must not start with `{SECRET_KEY_INSECURE_PREFIX}`"
+    )
+if not ALLOWED_HOSTS:
+    env.problems.append("ALLOWED_HOSTS is not set: list the host names to serve, `example.org,www.example.org`")
+elif "*" in ALLOWED_HOSTS:
+    env.problems.append("ALLOWED_HOSTS holds `*`, which lets any Host header in: list the host names to serve")
+
+LOGGING = logging_config(level=LOG_LEVEL or 20, as_json=True)
+
+DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+
+SECURE_SSL_REDIRECT = env("SECURE_SSL_REDIRECT", "bool", default=True)
+# An hour: long enough to see what breaks, short enough to take it back. Raise it to a year (31536000) after that.
+SECURE_HSTS_SECONDS = env("SECURE_HSTS_SECONDS", "int", default=3600)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env("SECURE_HSTS_INCLUDE_SUBDOMAINS", "bool", default=True)
+SECURE_HSTS_PRELOAD = env("SECURE_HSTS_PRELOAD", "bool", default=True)
+SESSION_COOKIE_SECURE = env("SESSION_COOKIE_SECURE", "bool", default=True)
+CSRF_COOKIE_SECURE = env("CSRF_COOKIE_SECURE", "bool", default=True)
+# A client could set the header itself, unless a proxy in front always overwrites it.
+if env("USE_X_FORWARDED_PROTO", "bool", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+MIDDLEWARE.insert(
+    MIDDLEWARE.index("django.middleware.security.SecurityMiddleware") + 1,
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+)
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+env.check()
