@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from invoke import Context
 
 from berth import compose, engine, process, project, services
@@ -10,9 +12,12 @@ from berth.tasks import ready
 LOG_LINES = 20
 
 
-def explain(c: Context, stack: services.Stack) -> str:
-    """Return which services failed, with their health log and last lines, and how to do without a registry."""
-    parts = [_container(c, container) for container in ready.containers(c) if container.failed]
+def explain(c: Context, stack: services.Stack, *, env: Mapping[str, str] | None = None) -> str:
+    """Return which services failed, with their health log and last lines, and how to do without a registry.
+
+    :param env: the variables that the stack was started with.
+    """
+    parts = [_container(c, container, env) for container in ready.containers(c, env) if container.failed]
     missing = _missing_images(c, stack)
     if missing:
         command = project.of(c).command()
@@ -23,7 +28,7 @@ def explain(c: Context, stack: services.Stack) -> str:
     return "\n\n".join(parts)
 
 
-def _container(c: Context, container: services.Container) -> str:
+def _container(c: Context, container: services.Container, env: Mapping[str, str] | None) -> str:
     root = project.of(c).root
     if container.state == "exited":
         lines = [f"{container.service} failed: it exited with code {container.exit_code}"]
@@ -32,8 +37,9 @@ def _container(c: Context, container: services.Container) -> str:
     health = process.capture(c, engine.health(container.name), cwd=root)
     if health.returncode == 0 and (said := engine.last_health_output(health.stdout)):
         lines.append(f"its health check says: {said}")
-    log = process.capture(c, compose.logs([container.service], tail=LOG_LINES), cwd=root)
-    lines += [f"its last lines (`{process.line(compose.logs([container.service]))}` shows all):", log.stdout.rstrip()]
+    log = process.capture(c, compose.logs([container.service], tail=LOG_LINES), cwd=root, env=env)
+    all_lines = process.line(compose.logs([container.service]), env=env)
+    lines += [f"its last lines (`{all_lines}` shows all):", log.stdout.rstrip()]
     return "\n".join(lines)
 
 

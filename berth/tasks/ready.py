@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from invoke import Context, Exit
 
@@ -25,13 +25,17 @@ def environment(c: Context, *, create: bool = False) -> Project:
             raise Exit(f"there is no .env yet: type `{here.command()} up`, which makes it from .env.template")
         _create(here)
     try:
-        template = env.parse_template(env.read_text(here.env_template))
-        found = env.problems(env.read(here.env_file, os.environ), template)
+        found = env.problems(_variables(here), env.parse_template(env.read_text(here.env_template)))
     except env.EnvError as error:
         raise Exit(str(error)) from None
     if found:
         raise Exit(env.message(found))
     return here
+
+
+def compose_files(here: Project) -> list[str]:
+    """Return the files that Compose reads, as COMPOSE_FILE names them."""
+    return _variables(here).values["COMPOSE_FILE"].split(os.pathsep)
 
 
 def engine(c: Context) -> None:
@@ -65,12 +69,19 @@ def role(stack: services.Stack, role: str) -> str:
         raise Exit(str(error)) from None
 
 
-def containers(c: Context) -> list[services.Container]:
-    """Return the containers of the project, stopped ones too."""
-    answer = process.capture(c, compose.ps_json(), cwd=project.of(c).root)
+def containers(c: Context, env: Mapping[str, str] | None = None) -> list[services.Container]:
+    """Return the containers of the project, stopped ones too.
+
+    :param env: the variables that the project was started with, on top of our own.
+    """
+    answer = process.capture(c, compose.ps_json(), cwd=project.of(c).root, env=env)
     if answer.returncode != 0:
         raise Exit(answer.stderr.strip(), code=answer.returncode)
     return services.containers(answer.stdout)
+
+
+def _variables(here: Project) -> env.Env:
+    return env.read(here.env_file, os.environ)
 
 
 def _create(here: Project) -> None:

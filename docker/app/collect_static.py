@@ -15,11 +15,13 @@ import django
 from django.conf import settings
 from django.core.management import call_command
 
+PATTERNS = ("*/static", "*/*/static", "*/*/*/static")
+
 
 def package_folders(site_packages: Path) -> list[Path]:
-    """Return the ``static`` folders of installed packages, in a stable order."""
-    patterns = ("*/static", "*/*/static", "*/*/*/static")
-    return sorted(folder for pattern in patterns for folder in site_packages.glob(pattern) if folder.is_dir())
+    """Return the folders of static files of installed packages, in a stable order; not Python's of that name."""
+    folders = sorted(folder for pattern in PATTERNS for folder in site_packages.glob(pattern))
+    return [folder for folder in folders if folder.is_dir() and not (folder / "__init__.py").exists()]
 
 
 def main(source: str, target: str) -> None:

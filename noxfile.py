@@ -1,0 +1,62 @@
+"""The checks: `nox` runs them all, `nox -l` lists them. nox checks the code, `inv` drives the stack."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2026"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_missing_interpreters = False
+nox.options.reuse_existing_virtualenvs = True
+
+INV = "./inv" if Path("inv").exists() else "inv"
+# Clean-up of a stack takes a while; nox would kill it after a fraction of a second.
+CLEAN_UP_SECONDS = 120.0
+
+
+def install(session: nox.Session, *locks: str) -> None:
+    """Install locked requirements."""
+    for lock in locks:
+        session.install("--quiet", "--require-hashes", "--requirement", f"requirements/{lock}.txt")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Run the linters of .pre-commit-config.yaml."""
+    install(session, "lint")
+    session.run("pre-commit", "run", "--all-files", "--show-diff-on-failure", *session.posargs)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types."""
+    install(session, "lint")
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("django", ["5.2", "6.1"])
+def test(session: nox.Session, django: str) -> None:
+    """Test the suite, and the Django project, on the host."""
+    install(session, "suite")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(name="test-in-container", venv_backend="none")
+@nox.parametrize("image", ["dev", "test"])
+def test_in_container(session: nox.Session, image: str) -> None:
+    """Test the Django project inside a built image."""
+    session.run(
+        INV,
+        "test-in-container",
+        f"--image={image}",
+        "--",
+        *session.posargs,
+        external=True,
+        interrupt_timeout=CLEAN_UP_SECONDS,
+        terminate_timeout=CLEAN_UP_SECONDS,
+    )
