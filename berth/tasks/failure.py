@@ -17,7 +17,12 @@ def explain(c: Context, stack: services.Stack, *, env: Mapping[str, str] | None 
 
     :param env: the variables that the stack was started with.
     """
-    parts = [_container(c, container, env) for container in ready.containers(c, env) if container.failed]
+    found = ready.containers(c, env)
+    # A service that ends at its start may just have been started again.
+    failed = [container for container in found if container.failed] or [
+        container for container in found if container.health == "starting"
+    ]
+    parts = [_container(c, container, env) for container in failed]
     missing = _missing_images(c, stack)
     if missing:
         command = project.of(c).command()
@@ -32,6 +37,8 @@ def _container(c: Context, container: services.Container, env: Mapping[str, str]
     root = project.of(c).root
     if container.state == "exited":
         lines = [f"{container.service} failed: it exited with code {container.exit_code}"]
+    elif container.state == "restarting":
+        lines = [f"{container.service} failed: it exited with code {container.exit_code} and is started again"]
     else:
         lines = [f"{container.service} failed: it is {container.health or container.state}"]
     health = process.capture(c, engine.health(container.name), cwd=root)
