@@ -38,7 +38,7 @@ def _container(c: Context, container: services.Container, env: Mapping[str, str]
     if container.state == "exited":
         lines = [f"{container.service} failed: it exited with code {container.exit_code}"]
     elif container.state == "restarting":
-        lines = [f"{container.service} failed: it exited with code {container.exit_code} and is started again"]
+        lines = [f"{container.service} failed: it ends again and again"]
     else:
         lines = [f"{container.service} failed: it is {container.health or container.state}"]
     health = process.capture(c, engine.health(container.name), cwd=root)

@@ -142,7 +142,7 @@ class Checkout:
 
     def sql(self, query: str, database: str | None = None) -> str:
         """Return what the database answers, unaligned, without headers."""
-        line = ["exec", "-T", "db", "psql", "-U", "postgres", "-d", database or self.value("DB_NAME"), "-Atc", query]
+        line = ["exec", "-T", "db", "psql", "-U", "postgres", "-d", database or self.value("DB_NAME"), "-qAtc", query]
         return ok(self.compose(*line)).stdout.strip()
 
     def container(self, service: str) -> str:
