@@ -219,6 +219,8 @@ def lingering(stack: Stack) -> Iterator[int]:
         ),
         "the worker knows the task",
     )
+    # The broker may still answer the poll of the worker before, which lasts `wait_time_seconds`, into the void.
+    time.sleep(11)
     ok(stack.inv("manage", "shell", "-c", f"from users.tasks import linger; linger.delay({number})"))
     within(30, lambda: stack.sql(f"SELECT done FROM users_userexport WHERE id = {number}") == "1", "the task has begun")
     yield number
