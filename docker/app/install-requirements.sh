@@ -24,6 +24,8 @@ bootstrap() {
 install() {
     "$UV/bin/uv" pip install --quiet --python "$VENV" --link-mode copy --compile-bytecode \
         --only-binary :all: --require-hashes --requirement "$1"
+    # Left by uv, and writable by everyone.
+    rm -f "$VENV/.lock"
 }
 
 main() {
