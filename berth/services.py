@@ -57,7 +57,9 @@ class Stack:
         """:raises Unknown: naming every service that is not there, and those that are."""
         missing = [f"`{service}`" for service in services if service not in self._services]
         if missing:
-            raise Unknown(f"no service {', '.join(missing)} in the compose files: choose from {', '.join(self.names())}")
+            raise Unknown(
+                f"no service {', '.join(missing)} in the compose files: choose from {', '.join(self.names())}"
+            )
 
     def with_role(self, role: str) -> str:
         """Return the service that has the label ``berth.role: <role>``.
@@ -68,7 +70,9 @@ class Stack:
         if len(found) == 1:
             return found[0]
         if found:
-            raise Unknown(f"the services {', '.join(found)} all have the label `{ROLE}: {role}`: leave it on one of them")
+            raise Unknown(
+                f"the services {', '.join(found)} all have the label `{ROLE}: {role}`: leave it on one of them"
+            )
         raise Unknown(f"no service has the label `{ROLE}: {role}`: give it to one of {', '.join(self.names())}")
 
     def dependents(self, service: str) -> list[str]:

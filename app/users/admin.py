@@ -91,9 +91,7 @@ class UserExportAdmin(admin.ModelAdmin):
     @admin.display(description="export", ordering="pk")
     def name(self, export: UserExport) -> str:
         """Link to the details."""
-        return format_html(
-            '<a href="{}">{}</a>', reverse("admin:users_userexport_change", args=[export.pk]), export
-        )
+        return format_html('<a href="{}">{}</a>', reverse("admin:users_userexport_change", args=[export.pk]), export)
 
     @admin.display(description="status", ordering="status")
     def state(self, export: UserExport) -> str:

@@ -37,7 +37,9 @@ def test(c: Context, command: list[str]) -> None:
 def test_in_container(c: Context, command: list[str], image: str = "dev") -> None:
     """Test inside a built image, in a stack of its own that is removed afterwards; `nox` calls this for each image."""
     if image not in testing.IMAGES:
-        raise Exit(f"no image `{image}` to test in: type `--image {testing.IMAGES[0]}` or `--image {testing.IMAGES[1]}`")
+        raise Exit(
+            f"no image `{image}` to test in: type `--image {testing.IMAGES[0]}` or `--image {testing.IMAGES[1]}`"
+        )
     here = ready.environment(c, create=True)
     ready.engine(c)
     resolved = ready.stack(c)

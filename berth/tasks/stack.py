@@ -111,7 +111,9 @@ def shell(c: Context, name: list[str]) -> None:
     stack = ready.stack(c, name)
     service = name[0] if name else ready.role(stack, "app")
     # sh where the image holds no bash.
-    line = compose.exec_(service, ["sh", "-c", "exec $(command -v bash || command -v sh)"], terminal=process.is_terminal())
+    line = compose.exec_(
+        service, ["sh", "-c", "exec $(command -v bash || command -v sh)"], terminal=process.is_terminal()
+    )
     process.run(c, line, cwd=here.root)
 
 
