@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 import nox
@@ -16,6 +14,11 @@ nox.options.reuse_existing_virtualenvs = True
 INV = "./inv" if Path("inv").exists() else "inv"
 # Clean-up of a stack takes a while; nox would kill it after a fraction of a second.
 CLEAN_UP_SECONDS = 120.0
+# The files of direct requirements, each behind those whose locks constrain it.
+SOURCES = [
+    *(f"requirements/{name}.in" for name in ("build", "base", "prod", "test", "berth", "dev", "lint", "suite")),
+    "docker/base-images/elasticmq/requirements.in",
+]
 
 
 def install(session: nox.Session, *locks: str) -> None:
@@ -44,6 +47,27 @@ def test(session: nox.Session, django: str) -> None:
     """Test the suite, and the Django project, on the host."""
     install(session, "suite")
     session.run("pytest", *session.posargs)
+
+
+@nox.session(default=False)
+def lock(session: nox.Session) -> None:
+    """Lock the requirements anew; `nox -s lock -- --upgrade` takes newer versions."""
+    install(session, "build")
+    for source in SOURCES:
+        session.run(
+            "uv",
+            "pip",
+            "compile",
+            "--quiet",
+            "--universal",
+            "--python-version=3.10",
+            "--generate-hashes",
+            "--no-emit-index-url",
+            "--custom-compile-command=nox -s lock",
+            *session.posargs,
+            source,
+            f"--output-file={Path(source).with_suffix('.txt')}",
+        )
 
 
 @nox.session(name="test-in-container", venv_backend="none")

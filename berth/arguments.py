@@ -102,4 +102,4 @@ def _with_rest(words: list[str]) -> list[str]:
     return [*words, "--", *rest] if words else rest
 
 
-invoke.program.Parser = Parser  # type: ignore[misc]
+invoke.program.Parser = Parser  # type: ignore[attr-defined]

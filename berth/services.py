@@ -95,7 +95,8 @@ class Stack:
     def addresses(self, service: str) -> list[str]:
         """Return where ``service`` can be reached from the host; a URL where the port says `app_protocol: http`."""
         return [
-            f"{'http://' if port.get('app_protocol') == 'http' else ''}{port.get('host_ip', '127.0.0.1')}:{port['published']}"
+            ("http://" if port.get("app_protocol") == "http" else "")
+            + f"{port.get('host_ip', '127.0.0.1')}:{port['published']}"
             for port in self._services[service].get("ports", [])
             if "published" in port
         ]

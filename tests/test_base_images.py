@@ -165,8 +165,8 @@ def test_a_host_without_mmdebstrap_is_told_what_to_type(tmp_path: Path) -> None:
         1,
         (
             "[base-images] base images need `mmdebstrap` on a Debian or Ubuntu machine: "
-            "`sudo apt-get install mmdebstrap debian-archive-keyring`; elsewhere (macOS) build them on such a machine and "
-            "carry them over: `docker save IMAGE | gzip >image.tar.gz`, here `docker load <image.tar.gz`\n"
+            "`sudo apt-get install mmdebstrap debian-archive-keyring`; elsewhere (macOS) build them on such a machine "
+            "and carry them over: `docker save IMAGE | gzip >image.tar.gz`, here `docker load <image.tar.gz`\n"
         ),
     )
 

@@ -12,8 +12,9 @@ import celery
 
 def shared_task(*args: Any, **options: Any) -> Any:
     """Declare a task, like `celery.shared_task`, after the project's Celery app was made the default."""
-    import app.celery  # noqa: F401
     from celery.app import shared_task as declare
+
+    import app.celery  # noqa: F401
 
     return declare(*args, **options)
 

@@ -6,9 +6,9 @@ from celery import Celery
 from celery.signals import setup_logging
 from django.conf import settings
 from django_structlog.celery.steps import DjangoStructLogInitStep
+from status.heartbeat import HeartbeatStep
 
 from app.environment import require_settings_module
-from status.heartbeat import HeartbeatStep
 
 require_settings_module()
 

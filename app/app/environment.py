@@ -16,7 +16,8 @@ from environs import Env, EnvValidationError, FileAwareEnv, ValidationError
 
 REQUIRED = object()
 
-# Gunicorn takes this code for "worker failed to boot" and ends; with any other it would start the worker again for ever.
+# Gunicorn takes this code for "worker failed to boot" and ends; with any other it would start the worker again and
+# again.
 EXIT_CODE = 3
 
 SETTINGS_MODULES = "`app.settings.local` to develop or `app.settings.prod` to serve"

@@ -31,8 +31,8 @@ LOCK = 7033
 def export_users(export_id: int) -> None:
     """Write the CSV of an export, chunk by chunk, with its progress in the row.
 
-    SQS may deliver a message twice, and delivers it again after a failure: a finished export is left as it is, any other
-    is begun anew, and two workers on the same one take turns.
+    SQS may deliver a message twice, and delivers it again after a failure: a finished export is left as it is, any
+    other is begun anew, and two workers on the same one take turns.
 
     :param export_id: primary key of the `UserExport`.
     """

@@ -9,7 +9,6 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
-
 from status import readiness
 from status.models import WorkerHeartbeat
 

@@ -153,4 +153,4 @@ CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = env(
     "WORKER_SOFT_SHUTDOWN_TIMEOUT", "float", default=20.0, validate=validate.Range(min=0)
 )
 
-WORKER_HEARTBEAT_FILE = Path(env("WORKER_HEARTBEAT_FILE", default="/tmp/celery-worker-heartbeat"))  # noqa: S108
+WORKER_HEARTBEAT_FILE = Path(env("WORKER_HEARTBEAT_FILE", default="/tmp/celery-worker-heartbeat"))
