@@ -53,21 +53,14 @@ def test(session: nox.Session, django: str) -> None:
 def lock(session: nox.Session) -> None:
     """Lock the requirements anew; `nox -s lock -- --upgrade` takes newer versions."""
     install(session, "build")
-    for source in SOURCES:
-        session.run(
-            "uv",
-            "pip",
-            "compile",
-            "--quiet",
-            "--universal",
-            "--python-version=3.10",
-            "--generate-hashes",
-            "--no-emit-index-url",
-            "--custom-compile-command=nox -s lock",
-            *session.posargs,
-            source,
-            f"--output-file={Path(source).with_suffix('.txt')}",
-        )
+    options = ["--quiet", "--universal", "--python-version=3.10", "--generate-hashes", "--no-emit-index-url"]
+    for source in map(Path, SOURCES):
+        # A lock names its sources as they are called from the folder of this command.
+        with session.chdir(source.parent):
+            session.run(
+                *("uv", "pip", "compile", *options, "--custom-compile-command=nox -s lock", *session.posargs),
+                *(source.name, "--output-file", f"{source.stem}.txt"),
+            )
 
 
 @nox.session(name="test-in-container", venv_backend="none")

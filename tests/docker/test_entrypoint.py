@@ -211,9 +211,13 @@ def listening(answer: bytes | None) -> Iterator[int]:
                         client.sendall(answer)
                         client.close()
 
-        threading.Thread(target=serve, daemon=True).start()
+        server = threading.Thread(target=serve)
+        server.start()
         yield listener.getsockname()[1]
         listener.shutdown(socket.SHUT_RDWR)
+        for client in clients:
+            client.close()
+        server.join()
 
 
 def error_response(code: str, words: str) -> bytes:
