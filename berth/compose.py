@@ -23,8 +23,8 @@ def build(services: Sequence[str] = (), *, no_cache: bool = False, pull: bool = 
     return compose("build", *["--no-cache"] * no_cache, *["--pull"] * pull, *services)
 
 
-def logs(services: Sequence[str] = (), *, follow: bool = False, tail: int | None = None) -> Argv:
-    limit = [] if tail is None else ["--tail", str(tail)]
+def logs(services: Sequence[str] = (), *, follow: bool = False, tail: str | None = None) -> Argv:
+    limit = [] if tail is None else ["--tail", tail]
     return compose("logs", *["--follow"] * follow, *limit, *services)
 
 

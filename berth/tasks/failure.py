@@ -9,7 +9,7 @@ from invoke import Context
 from berth import compose, engine, process, project, services
 from berth.tasks import ready
 
-LOG_LINES = 20
+LOG_LINES = "20"
 
 
 def explain(c: Context, stack: services.Stack, *, env: Mapping[str, str] | None = None) -> str:
