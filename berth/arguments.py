@@ -89,7 +89,8 @@ def _argument(task: ParserContext | None, kind: type[Argument]) -> Argument | No
 
 def _is_value(body: list[str], task: ParserContext | None) -> bool:
     """Tell whether the word after ``body`` is the value of an option."""
-    flag = task.flags.get(body[-1]) if task and body else None
+    # Not `get`: it knows no short flags, which are aliases there.
+    flag = task.flags[body[-1]] if task and body and body[-1] in task.flags else None
     return flag is not None and flag.takes_value and not flag.optional
 
 
