@@ -1,9 +1,9 @@
 """The checks behind `/status/ready/`: the database, its migrations and the broker.
 
-They run at the same time, each in a thread of its own, and are given `LIMIT` seconds. They use plain sockets with a
-deadline rather than Django's connection and boto3: those block for as long as the other side hangs, and importing
-boto3 alone takes half a second. A check that does hang (in a DNS lookup, say) is not started a second time; who asks
-meanwhile waits for the same run, so neither threads nor connections pile up.
+They run at the same time, each in a thread of its own, and are given `LIMIT` seconds. They use plain
+sockets with a deadline rather than Django's connection and boto3: those block for as long as the other side
+hangs, and importing boto3 alone takes half a second. A check that does hang (in a DNS lookup, say) is not
+started a second time; who asks meanwhile waits for the same run, so that nothing piles up.
 """
 
 import re
@@ -59,7 +59,9 @@ class SingleFlight:
         with self._lock:
             if self._outcome is None or self._outcome.done():
                 self._outcome = Future()
-                threading.Thread(target=self._run, args=[self._outcome], name="readiness", daemon=True).start()
+                threading.Thread(
+                    target=self._run, args=[self._outcome], name="readiness", daemon=True
+                ).start()
             return self._outcome
 
     def _run(self, outcome: "Future[Results]") -> None:
@@ -90,7 +92,9 @@ def unapplied(applied: set[tuple[str, str]]) -> list[str]:
     """
     migrations = _migrations()
     present = applied | {
-        key for key, replaced in migrations.items() if replaced and all(tuple(item) in applied for item in replaced)
+        key
+        for key, replaced in migrations.items()
+        if replaced and all(tuple(item) in applied for item in replaced)
     }
     return sorted(".".join(key) for key in migrations if key not in present)
 
@@ -116,7 +120,9 @@ def _database() -> Results:
         database = psycopg2.connect(**connection.get_connection_params(), async_=True)
         _until(deadline, database)
         cursor = database.cursor()
-        cursor.execute("SELECT current_setting('server_version'), to_regclass('django_migrations') IS NOT NULL")
+        cursor.execute(
+            "SELECT current_setting('server_version'), to_regclass('django_migrations') IS NOT NULL"
+        )
         _until(deadline, database)
         version, has_table = cursor.fetchone()
         applied: set[tuple[str, str]] = set()
@@ -147,7 +153,10 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-QUEUE_ATTRIBUTES = {"ApproximateNumberOfMessages": "waiting", "ApproximateNumberOfMessagesNotVisible": "in_flight"}
+QUEUE_ATTRIBUTES = {
+    "ApproximateNumberOfMessages": "waiting",
+    "ApproximateNumberOfMessagesNotVisible": "in_flight",
+}
 
 
 def _queue_counts(url: str, timeout: float) -> dict[str, int]:
@@ -155,8 +164,8 @@ def _queue_counts(url: str, timeout: float) -> dict[str, int]:
 
     :param url: of the queue.
     :param timeout: seconds for each step on the socket.
-    :returns: the counts; none from AWS, which tells them to signed requests only and answers 403 to this one. That is
-        an answer all the same.
+    :returns: the counts; none from AWS, which tells them to signed requests only and answers 403 to this
+        one. That is an answer all the same.
     :raises OSError: if there is none, or one that says that there is no such queue.
     """
     form = "Action=GetQueueAttributes&Version=2012-11-05" + "".join(

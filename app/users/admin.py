@@ -36,7 +36,9 @@ def start_export(request: HttpRequest, user_ids: list[int] | None) -> HttpRespon
         export.status = export.Status.FAILED
         export.error = "The broker could not be reached, so no worker will see this export: start it again."
         export.save(update_fields=["status", "error"])
-        messages.error(request, f"{export} was not started: the broker could not be reached. Try again later.")
+        messages.error(
+            request, f"{export} was not started: the broker could not be reached. Try again later."
+        )
     else:
         messages.success(request, f"{export} was started. This page shows its progress.")
     return HttpResponseRedirect(reverse("admin:users_userexport_changelist"))
@@ -82,10 +84,19 @@ class UserExportAdmin(admin.ModelAdmin):
     """Exports: read them, download them, delete them."""
 
     change_list_template = "admin/users/userexport/change_list.html"
-    list_display = ["name", "state", "progress", "requested_by", "created_at", "download"]
+    list_display = ["name", "state", "progress", "download", "requested_by", "created_at"]
     list_display_links = None
     list_select_related = ["requested_by"]
-    fields = ["state", "progress", "error", "download", "requested_by", "created_at", "started_at", "finished_at"]
+    fields = [
+        "state",
+        "progress",
+        "error",
+        "download",
+        "requested_by",
+        "created_at",
+        "started_at",
+        "finished_at",
+    ]
     readonly_fields = fields
 
     @admin.display(description="export", ordering="pk")
@@ -142,7 +153,10 @@ class UserExportAdmin(admin.ModelAdmin):
     def get_urls(self) -> list:
         """Add the URL of the file."""
         view = self.admin_site.admin_view(self.file)
-        return [path("<int:export_id>/download/", view, name="users_userexport_download"), *super().get_urls()]
+        return [
+            path("<int:export_id>/download/", view, name="users_userexport_download"),
+            *super().get_urls(),
+        ]
 
     def file(self, request: HttpRequest, export_id: int) -> HttpResponse:
         """Serve the file of a finished export."""
