@@ -19,8 +19,8 @@ app.autodiscover_tasks()
 app.set_default()
 app.steps["worker"].add(HeartbeatStep)
 
-# Sends the id of a request along with the tasks that it publishes. The setting that has django-structlog do this
-# by itself, DJANGO_STRUCTLOG_CELERY_ENABLED, would import Celery into every process.
+# Sends the id of a request along with the tasks that it publishes. The setting that has django-structlog do
+# this by itself, DJANGO_STRUCTLOG_CELERY_ENABLED, would import Celery into every process.
 receiver = CeleryReceiver()
 receiver.connect_signals()
 

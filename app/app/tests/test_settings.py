@@ -176,7 +176,7 @@ def test_secrets_are_read_from_files(run, tmp_path):
 
     process = run(*SHOW_SECRETS, **changes)
 
-    assert (process.stdout, process.stderr) == (f"{ascii(list(values.values()))}\n", "")
+    assert (process.stdout, process.stderr) == (f"{list(values.values())!a}\n", "")
 
 
 def test_variable_and_file_together_are_refused(run, tmp_path):
@@ -208,9 +208,11 @@ def test_empty_file_is_refused(run, tmp_path):
     )
 
 
-WEAK = "SECRET_KEY is too weak: it needs 50 characters, 5 of them different, and must not start with
-`django-insecure-`\n" NO_HOSTS = "ALLOWED_HOSTS is not set: list the host names to serve,
-`example.org,www.example.org`\n"
+WEAK = (
+    "SECRET_KEY is too weak: it needs 50 characters, 5 of them different, "
+    "and must not start with `django-insecure-`\n"
+)
+NO_HOSTS = "ALLOWED_HOSTS is not set: list the host names to serve, `example.org,www.example.org`\n"
 
 
 @pytest.mark.parametrize(
