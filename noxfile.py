@@ -16,7 +16,10 @@ INV = "./inv" if Path("inv").exists() else "inv"
 CLEAN_UP_SECONDS = 120.0
 # The files of direct requirements, each behind those whose locks constrain it.
 SOURCES = [
-    *(f"requirements/{name}.in" for name in ("build", "base", "prod", "test", "berth", "dev", "lint", "suite")),
+    *(
+        f"requirements/{name}.in"
+        for name in ("build", "base", "prod", "test", "berth", "dev", "dev-django-6.1", "lint", "suite")
+    ),
     "docker/base-images/elasticmq/requirements.in",
 ]
 
@@ -42,9 +45,8 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("django", ["5.2", "6.1"])
-def test(session: nox.Session, django: str) -> None:
-    """Test the suite, and the Django project, on the host."""
+def test(session: nox.Session) -> None:
+    """Test the suite on the host."""
     install(session, "suite")
     session.run("pytest", *session.posargs)
 
@@ -55,18 +57,20 @@ def lock(session: nox.Session) -> None:
     install(session, "build")
     options = ["--quiet", "--universal", "--python-version=3.10", "--generate-hashes", "--no-emit-index-url"]
     for source in map(Path, SOURCES):
+        name = source.name.removesuffix(".in")
         # A lock names its sources as they are called from the folder of this command.
         with session.chdir(source.parent):
+            override = ["--override", f"{name}.override"] if Path(f"{name}.override").exists() else []
             session.run(
-                *("uv", "pip", "compile", *options, "--custom-compile-command=nox -s lock", *session.posargs),
-                *(source.name, "--output-file", f"{source.stem}.txt"),
+                *("uv", "pip", "compile", *options, "--custom-compile-command=nox -s lock", *override),
+                *(*session.posargs, source.name, "--output-file", f"{name}.txt"),
             )
 
 
 @nox.session(name="test-in-container", venv_backend="none")
-@nox.parametrize("image", ["dev", "test"])
+@nox.parametrize("image", ["dev", "test", "dev-django-6.1"])
 def test_in_container(session: nox.Session, image: str) -> None:
-    """Test the Django project inside a built image."""
+    """Test the Django project inside a built image: the locked Django's (5.2) and another's."""
     session.run(
         INV,
         "test-in-container",

@@ -3,8 +3,9 @@
 
 import sys
 
-from app.environment import require_settings_module
 from django.core.management import execute_from_command_line
+
+from app.environment import require_settings_module
 
 
 def main() -> None:

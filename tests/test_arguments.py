@@ -14,6 +14,7 @@ from invoke import Context, Program, Task, task
 from berth.arguments import CommandTask, NamesTask
 from berth.collection import collection
 
+HINT = "Type `inv --list` for the tasks, `inv --help TASK` for one"
 Received = list[tuple[Any, ...]]
 Type = Callable[..., Received]
 
@@ -76,7 +77,7 @@ def type_(monkeypatch: pytest.MonkeyPatch) -> Type:
         (["up", "app", "db", "--build"], [("up", ["app", "db"], True, False)]),
         (["up", "--build", "app", "db"], [("up", ["app", "db"], True, False)]),
         (["up", "app", "--attach", "db"], [("up", ["app", "db"], False, True)]),
-        (["up", "-ba", "app"], [("up", ["app"], True, True)]),
+        (["up", "-ab", "app"], [("up", ["app"], True, True)]),
         (["up", "--name", "app"], [("up", ["app"], False, False)]),
         (["up", "worker-default"], [("up", ["worker-default"], False, False)]),
         (["logs", "app", "db", "--tail", "5", "--follow"], [("logs", ["app", "db"], True, "5")]),
@@ -138,7 +139,7 @@ def test_options_in_front_of_a_command_are_the_tasks_own(
     if received is None:
         with pytest.raises(SystemExit, match=r"^1$"):
             type_("test-in-container", *words)
-        assert capsys.readouterr().err == "No idea what '-k' is!\n"
+        assert capsys.readouterr().err == f"No idea what '-k' is! {HINT}\n"
     else:
         assert type_("test-in-container", *words) == [received]
 
@@ -178,10 +179,10 @@ def test_help_in_front_of_the_command_is_about_the_task(type_: Type, capsys: pyt
 def test_unknown_option_of_a_task_of_names_is_refused(type_: Type, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match=r"^1$"):
         type_("up", "--bild")
-    assert capsys.readouterr().err == "No idea what '--bild' is!\n"
+    assert capsys.readouterr().err == f"No idea what '--bild' is! {HINT}\n"
 
 
 def test_unknown_task_is_refused(type_: Type, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match=r"^1$"):
         type_("pu")
-    assert capsys.readouterr().err == "No idea what 'pu' is!\n"
+    assert capsys.readouterr().err == f"No idea what 'pu' is! {HINT}\n"
