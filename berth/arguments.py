@@ -16,6 +16,7 @@ import sys
 import invoke.parser
 import invoke.program
 from invoke import Task
+from invoke.exceptions import ParseError
 from invoke.parser import Argument, ParserContext, ParseResult
 
 
@@ -46,7 +47,12 @@ class Parser(invoke.parser.Parser):
 
     def parse_argv(self, argv: list[str]) -> ParseResult:
         body, command = self._split(argv)
-        result = super().parse_argv(body)
+        try:
+            result = super().parse_argv(body)
+        except ParseError as error:
+            raise ParseError(
+                f"{error} Type `inv --list` for the tasks, `inv --help TASK` for one", error.context
+            ) from None
         if command:
             argument = _argument(result[-1], Command)
             assert argument is not None

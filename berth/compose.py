@@ -44,6 +44,11 @@ def config_json() -> Argv:
     return compose("config", "--format", "json")
 
 
+def config_as_written() -> Argv:
+    """The configuration with its `${VARIABLES}` left as they are."""
+    return compose("config", "--no-interpolate", "--format", "json")
+
+
 def stop(services: Sequence[str] = ()) -> Argv:
     return compose("stop", *services)
 

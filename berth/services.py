@@ -101,6 +101,11 @@ class Stack:
             if "published" in port
         ]
 
+    def published(self, service: str) -> list[tuple[str, str]]:
+        """Return the host's address and port of each published port of ``service``, in their order in the file."""
+        ports = self._services[service].get("ports") or []
+        return [(port.get("host_ip", "0.0.0.0"), port.get("published", "")) for port in ports]
+
     def upstream_images(self) -> list[str]:
         """Return the images that no registry-less machine has: those not built here, and those that builds start from.
 

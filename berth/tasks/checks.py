@@ -29,17 +29,17 @@ def test(c: Context, command: list[str]) -> None:
     klass=CommandTask,
     iterable=["command"],
     help={
-        "image": "The image to test in: dev, or test, which is the shipped one with what tests need.",
+        "image": "The image to test in: dev; test, the shipped one with what tests need; dev-... from that lock.",
         "command": "Arguments for pytest: `inv test-in-container -- -k name`.",
     },
     auto_shortflags=False,
 )
 def test_in_container(c: Context, command: list[str], image: str = "dev") -> None:
     """Test inside a built image, in a stack of its own that is removed afterwards; `nox` calls this for each image."""
-    if image not in testing.IMAGES:
-        raise Exit(
-            f"no image `{image}` to test in: type `--image {testing.IMAGES[0]}` or `--image {testing.IMAGES[1]}`"
-        )
+    try:
+        testing.stage(image)
+    except ValueError as error:
+        raise Exit(str(error)) from None
     here = ready.environment(c, create=True)
     ready.engine(c)
     resolved = ready.stack(c)
