@@ -14,6 +14,11 @@ nox.options.reuse_existing_virtualenvs = True
 INV = "./inv" if Path("inv").exists() else "inv"
 # Clean-up of a stack takes a while; nox would kill it after a fraction of a second.
 CLEAN_UP_SECONDS = 120.0
+# The files of direct requirements, each behind those whose locks constrain it.
+SOURCES = [
+    *(f"requirements/{name}.in" for name in ("build", "base", "prod", "test", "berth", "dev", "lint", "suite")),
+    "docker/base-images/elasticmq/requirements.in",
+]
 
 
 def install(session: nox.Session, *locks: str) -> None:
@@ -41,6 +46,20 @@ def test(session: nox.Session) -> None:
     """Test the suite on the host."""
     install(session, "suite")
     session.run("pytest", *session.posargs)
+
+
+@nox.session(default=False)
+def lock(session: nox.Session) -> None:
+    """Lock the requirements anew; `nox -s lock -- --upgrade` takes newer versions."""
+    install(session, "build")
+    options = ["--quiet", "--universal", "--python-version=3.10", "--generate-hashes", "--no-emit-index-url"]
+    for source in map(Path, SOURCES):
+        # A lock names its sources as they are called from the folder of this command.
+        with session.chdir(source.parent):
+            session.run(
+                *("uv", "pip", "compile", *options, "--custom-compile-command=nox -s lock", *session.posargs),
+                *(source.name, "--output-file", f"{source.stem}.txt"),
+            )
 
 
 @nox.session(name="test-in-container", venv_backend="none")

@@ -3,9 +3,8 @@
 
 import sys
 
-from django.core.management import execute_from_command_line
-
 from app.environment import require_settings_module
+from django.core.management import execute_from_command_line
 
 
 def main() -> None:

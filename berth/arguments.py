@@ -16,6 +16,7 @@ import sys
 import invoke.parser
 import invoke.program
 from invoke import Task
+from invoke.exceptions import ParseError
 from invoke.parser import Argument, ParserContext, ParseResult
 
 
@@ -46,7 +47,12 @@ class Parser(invoke.parser.Parser):
 
     def parse_argv(self, argv: list[str]) -> ParseResult:
         body, command = self._split(argv)
-        result = super().parse_argv(body)
+        try:
+            result = super().parse_argv(body)
+        except ParseError as error:
+            raise ParseError(
+                f"{error} Type `inv --list` for the tasks, `inv --help TASK` for one", error.context
+            ) from None
         if command:
             argument = _argument(result[-1], Command)
             assert argument is not None
@@ -89,7 +95,8 @@ def _argument(task: ParserContext | None, kind: type[Argument]) -> Argument | No
 
 def _is_value(body: list[str], task: ParserContext | None) -> bool:
     """Tell whether the word after ``body`` is the value of an option."""
-    flag = task.flags.get(body[-1]) if task and body else None
+    # Not `get`: it knows no short flags, which are aliases there.
+    flag = task.flags[body[-1]] if task and body and body[-1] in task.flags else None
     return flag is not None and flag.takes_value and not flag.optional
 
 
@@ -102,4 +109,4 @@ def _with_rest(words: list[str]) -> list[str]:
     return [*words, "--", *rest] if words else rest
 
 
-invoke.program.Parser = Parser  # type: ignore[misc]
+invoke.program.Parser = Parser  # type: ignore[attr-defined]

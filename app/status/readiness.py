@@ -1,9 +1,9 @@
 """The checks behind `/status/ready/`: the database, its migrations and the broker.
 
-They run at the same time, each in a thread of its own, and are given `LIMIT` seconds. They use plain sockets with a
-deadline rather than Django's connection and boto3: those block for as long as the other side hangs, and importing
-boto3 alone takes half a second. A check that does hang (in a DNS lookup, say) is not started a second time; who asks
-meanwhile waits for the same run, so neither threads nor connections pile up.
+They run at the same time, each in a thread of its own, and are given `LIMIT` seconds. They use plain
+sockets with a deadline rather than Django's connection and boto3: those block for as long as the other side
+hangs, and importing boto3 alone takes half a second. A check that does hang (in a DNS lookup, say) is not
+started a second time; who asks meanwhile waits for the same run, so that nothing piles up.
 """
 
 import re
@@ -147,7 +147,10 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-QUEUE_ATTRIBUTES = {"ApproximateNumberOfMessages": "waiting", "ApproximateNumberOfMessagesNotVisible": "in_flight"}
+QUEUE_ATTRIBUTES = {
+    "ApproximateNumberOfMessages": "waiting",
+    "ApproximateNumberOfMessagesNotVisible": "in_flight",
+}
 
 
 def _queue_counts(url: str, timeout: float) -> dict[str, int]:
@@ -155,8 +158,8 @@ def _queue_counts(url: str, timeout: float) -> dict[str, int]:
 
     :param url: of the queue.
     :param timeout: seconds for each step on the socket.
-    :returns: the counts; none from AWS, which tells them to signed requests only and answers 403 to this one. That is
-        an answer all the same.
+    :returns: the counts; none from AWS, which tells them to signed requests only and answers 403 to this
+        one. That is an answer all the same.
     :raises OSError: if there is none, or one that says that there is no such queue.
     """
     form = "Action=GetQueueAttributes&Version=2012-11-05" + "".join(

@@ -1,6 +1,7 @@
-"""Settings to run `manage.py collectstatic` with while an image is built, where there is no environment to read.
+"""Settings to run `manage.py collectstatic` with while an image is built, without any environment.
 
-They cannot serve: no host is allowed, there is no database, and the secret key is another one in each process.
+They cannot serve: no host is allowed, there is no database, and the secret key is another one in each
+process.
 """
 
 from django.core.management.utils import get_random_secret_key
