@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -223,6 +224,35 @@ def test_data_is_on_named_volumes(services: dict[str, Any]) -> None:
     assert volumes == {("db", "postgres_data", "/var/lib/postgresql"), ("broker", "broker_data", "/data")}
 
 
+def test_the_database_is_set_up_by_mounted_files(services: dict[str, Any]) -> None:
+    mounts = {m["target"]: (m["source"], m.get("read_only")) for m in services["db"]["volumes"] if m["type"] == "bind"}
+    assert mounts["/docker-entrypoint-initdb.d"] == (str(DOCKER / "db" / "psql-init"), True)
+    assert all(Path(source).exists() for source, _ in mounts.values())
+    names = {"DB_NAME", "DB_USER", "DB_PASSWORD"}
+    assert names <= services["db"]["environment"].keys() & services["app"]["environment"].keys()
+
+
+def test_the_broker_reads_our_file(services: dict[str, Any]) -> None:
+    mounts = {m["target"]: m["source"] for m in services["broker"]["volumes"] if m["type"] == "bind"}
+    assert mounts["/opt/elasticmq.conf"] == str(DOCKER / "broker" / "custom.conf")
+
+
+def test_workers_are_scaled_by_a_variable(env_file: Path, tmp_path: Path) -> None:
+    changed = tmp_path / ".env"
+    changed.write_text(env.with_values(env_file.read_text(), {"WORKER_REPLICAS": "3"}))
+    assert resolve(changed, "docker-compose.yml")["worker-default"]["deploy"]["replicas"] == 3
+
+
+def test_two_checkouts_share_no_name(env_file: Path, tmp_path: Path, services: dict[str, Any]) -> None:
+    other = tmp_path / ".env"
+    other.write_text(
+        env.with_values(env_file.read_text(), {"COMPOSE_PROJECT_NAME": "other", "POSTGRES_IMAGE": "postgres:16"})
+    )
+    found = resolve(other, "docker-compose.yml")
+    assert (found["app"]["image"], found["db"]["image"]) == ("other-app:dev", "postgres:16")
+    assert (services["app"]["image"], services["db"]["image"]) == ("reference-app:dev", "postgres:18")
+
+
 def test_the_server_binds_to_every_interface_and_the_app_asks_the_service_db(services: dict[str, Any]) -> None:
     assert statements(APP / "start-dev-server.sh")[-1] == "exec python manage.py runserver 0.0.0.0:8000"
     environment = services["app"]["environment"]
@@ -329,6 +359,25 @@ def test_python_writes_no_bytecode_and_logs_at_once() -> None:
     assert "PYTHONDONTWRITEBYTECODE=1" in line and "PYTHONUNBUFFERED=1" in line
 
 
+def test_packages_are_in_a_virtualenv_that_no_mount_hides(services: dict[str, Any]) -> None:
+    (line,) = [line for line in stages()["base"] if line.startswith("ENV")]
+    assert "PATH=/opt/venv/bin:" in line
+    targets = {mount["target"] for name in PYTHON_SERVICES for mount in services[name]["volumes"]}
+    assert targets == {"/home/web/code"}
+
+
+def test_no_stage_compiles() -> None:
+    text = (APP / "install-requirements.sh").read_text()
+    assert "--only-binary :all:" in text and "--require-hashes" in text
+    installed = [line for line in itertools.chain(*stages().values()) if "apt-get" in line]
+    assert [re.findall(r"--no-install-recommends (\S+)", line) for line in installed] == [["libnss-unknown"]]
+
+
+def test_users_are_added_without_adduser() -> None:
+    assert "groupadd" in " ".join(stages()["base"])
+    assert not re.search(r"\b(adduser|addgroup) ", " ".join(itertools.chain(*stages().values())))
+
+
 def test_every_command_passes_the_entry_point() -> None:
     assert 'ENTRYPOINT ["entrypoint.sh"]' in stages()["base"]
     assert not any(line.startswith("ENTRYPOINT") for name in ("dev", "prod", "test") for line in stages()[name])
@@ -353,6 +402,11 @@ def test_images_are_pinned_to_a_version_and_the_same_everywhere() -> None:
         "docker-compose.yml",
         ".env.template",
     }
+
+
+def test_gunicorn_replaces_workers_that_do_not_stir_for_60_seconds() -> None:
+    found = runpy.run_path(str(APP / "gunicorn.conf.py"))
+    assert (found["timeout"], found["bind"]) == (60, "0.0.0.0:8000")
 
 
 @pytest.mark.parametrize("lock", sorted((ROOT / "requirements").glob("*.txt")), ids=lambda path: path.name)
