@@ -6,7 +6,6 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-
 from containers.checkout import Checkout, checkout
 
 

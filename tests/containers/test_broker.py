@@ -14,7 +14,6 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
-
 from containers.checkout import docker, ok, state, within
 from containers.conftest import Stack
 
@@ -103,14 +102,18 @@ class Blocked:
         ok(self.stack.inv("manage", "shell", "-c", code))
 
     def locks(self, *, granted: bool) -> int:
-        query = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = {LOCK} AND granted = {granted}"
+        query = (
+            f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = {LOCK} AND granted = {granted}"
+        )
         return int(self.stack.sql(query))
 
     def release(self) -> None:
         """Let the tasks run."""
         if self.holder:
-            self.stack.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)'"
-                           " AND pid <> pg_backend_pid()")
+            self.stack.sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)'"
+                " AND pid <> pg_backend_pid()"
+            )
             self.holder.wait(20)
             self.holder = None
 
