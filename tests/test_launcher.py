@@ -54,36 +54,39 @@ class Project:
 
     def lock(self, version: str) -> None:
         """Make the lock ask for this version."""
-        wheel = self.wheels / f"invoke-{version}-py3-none-any.whl"
-        info = f"invoke-{version}.dist-info"
+        program = f"import os, sys\nprint({version!r}, os.getcwd(), *sys.argv[1:], sep='|')\n"
+        wheel = self.wheel("invoke", version, {"invoke/__init__.py": "", "invoke/__main__.py": program})
+        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        (self.root / "requirements" / "berth.txt").write_text(f"invoke=={version} --hash=sha256:{digest}\n")
+
+    def wheel(self, package: str, version: str, contents: dict[str, str]) -> Path:
+        wheel = self.wheels / f"{package}-{version}-py3-none-any.whl"
+        info = f"{package}-{version}.dist-info"
         files = {
-            "invoke/__init__.py": "",
-            "invoke/__main__.py": f"import os, sys\nprint({version!r}, os.getcwd(), *sys.argv[1:], sep='|')\n",
-            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: invoke\nVersion: {version}\n",
+            **contents,
+            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n",
             f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         }
         record = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
         with zipfile.ZipFile(wheel, "w") as archive:
             for name, text in {**files, f"{info}/RECORD": record}.items():
                 archive.writestr(name, text)
-        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-        (self.root / "requirements" / "berth.txt").write_text(f"invoke=={version} --hash=sha256:{digest}\n")
+        return wheel
 
     @property
     def updating(self) -> Path:
         return self.root / ".venv" / ".updating"
 
     def environment(self) -> dict[str, str]:
-        bundled = Path(ensurepip.__file__).parent / "_bundled"
         return {
             "PATH": str(self.bin),
             "HOME": str(self.root),
             "PIP_NO_INDEX": "1",
             "PIP_FIND_LINKS": self.wheels.as_uri(),
             "PIP_CONFIG_FILE": os.devnull,
-            "UV_NO_INDEX": "1",
+            "UV_OFFLINE": "1",
             "UV_NO_CONFIG": "1",
-            "UV_FIND_LINKS": str(bundled),
+            "UV_FIND_LINKS": str(self.wheels),
             "UV_CACHE_DIR": str(self.root.parent / "uv"),
         }
 
@@ -179,6 +182,11 @@ def test_uv_does_without_ensurepip(project: Project) -> None:
         pytest.skip("uv is not installed")
     project.python(NO_ENSUREPIP + '\ncase "$*" in *virtualenv*) exit 1;; esac')
     project.provide("uv")
+    # With these uv fills a virtualenv; the last two up to Python 3.11 only.
+    for wheel in (Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"):
+        shutil.copy(wheel, project.wheels)
+    project.wheel("setuptools", "1", {})
+    project.wheel("wheel", "1", {})
     assert project.run("up") == (0, project.says("up"), INSTALLING)
 
 
