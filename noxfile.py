@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import nox
@@ -49,6 +50,25 @@ def test(session: nox.Session) -> None:
     """Test the suite on the host."""
     install(session, "suite")
     session.run("pytest", *session.posargs)
+
+
+@nox.session(name="test-django")
+def test_django(session: nox.Session) -> None:
+    """Test the Django project on the host, against the services that `inv up` publishes; what is down is skipped."""
+    install(session, "suite")
+    variables: dict[str, str] = {}
+    if Path(".env").exists():
+        listed = session.run("dotenv", "--file", ".env", "list", "--format", "json", silent=True)
+        variables = json.loads(str(listed))
+    broker = f"127.0.0.1:{variables.get('BROKER_PUBLISHED_PORT', 9324)}"
+    services = {
+        "DB_HOST": "127.0.0.1",
+        "DB_PORT": variables.get("DB_PUBLISHED_PORT", "5432"),
+        "CELERY_BROKER_URL": f"sqs://{broker}",
+        "SQS_QUEUE_URLS": f"default=http://{broker}/000000000000/default",
+    }
+    session.chdir(variables.get("DJANGO_FOLDER", "app"))
+    session.run("pytest", *session.posargs, env={**variables, **services} if variables else {})
 
 
 @nox.session(default=False)
