@@ -378,6 +378,16 @@ def test_users_are_added_without_adduser() -> None:
     assert not re.search(r"\b(adduser|addgroup) ", " ".join(itertools.chain(*stages().values())))
 
 
+def test_all_scripts_are_in_one_layer_of_their_own() -> None:
+    assert "COPY --chmod=0755 docker/app/*.sh /usr/local/bin/" in stages()["scripts"]
+    for name in ("dev", "prod"):
+        assert "COPY --link --from=scripts / /" in stages()[name]
+
+
+def test_commands_run_where_the_code_is() -> None:
+    assert "WORKDIR /home/web/code" in stages()["base"]
+
+
 def test_every_command_passes_the_entry_point() -> None:
     assert 'ENTRYPOINT ["entrypoint.sh"]' in stages()["base"]
     assert not any(line.startswith("ENTRYPOINT") for name in ("dev", "prod", "test") for line in stages()[name])
