@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import nox
@@ -51,19 +52,41 @@ def test(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
+@nox.session(name="test-django")
+def test_django(session: nox.Session) -> None:
+    """Test the Django project on the host, against the services that `inv up` publishes; what is down is skipped."""
+    install(session, "suite")
+    variables: dict[str, str] = {}
+    if Path(".env").exists():
+        listed = session.run("dotenv", "--file", ".env", "list", "--format", "json", silent=True)
+        variables = json.loads(str(listed))
+    broker = f"127.0.0.1:{variables.get('BROKER_PUBLISHED_PORT', 9324)}"
+    services = {
+        "DB_HOST": "127.0.0.1",
+        "DB_PORT": variables.get("DB_PUBLISHED_PORT", "5432"),
+        "CELERY_BROKER_URL": f"sqs://{broker}",
+        "SQS_QUEUE_URLS": f"default=http://{broker}/000000000000/default",
+    }
+    session.chdir(variables.get("DJANGO_FOLDER", "app"))
+    session.run("pytest", *session.posargs, env={**variables, **services} if variables else {})
+
+
 @nox.session(default=False)
 def lock(session: nox.Session) -> None:
     """Lock the requirements anew; `nox -s lock -- --upgrade` takes newer versions."""
     install(session, "build")
-    options = ["--quiet", "--universal", "--python-version=3.10", "--generate-hashes", "--no-emit-index-url"]
+    options = ["--quiet", "--universal", "--generate-hashes", "--no-emit-index-url"]
     for source in map(Path, SOURCES):
         name = source.name.removesuffix(".in")
+        # The least Python of Django 6.1, which only lives in an image.
+        python = "3.12" if name.endswith("django-6.1") else "3.10"
         # A lock names its sources as they are called from the folder of this command.
         with session.chdir(source.parent):
             override = ["--override", f"{name}.override"] if Path(f"{name}.override").exists() else []
             session.run(
-                *("uv", "pip", "compile", *options, "--custom-compile-command=nox -s lock", *override),
-                *(*session.posargs, source.name, "--output-file", f"{name}.txt"),
+                *("uv", "pip", "compile", *options, "--custom-compile-command=nox -s lock"),
+                *("--python-version", python, *override, *session.posargs),
+                *(source.name, "--output-file", f"{name}.txt"),
             )
 
 

@@ -5,8 +5,8 @@ Invoke has neither optional nor variadic positional arguments (pyinvoke/invoke#1
 kinds of tasks more, each with one list parameter (``iterable=``):
 
 - `@task(klass=NamesTask, ...)` takes words that are neither options nor tasks, as in `inv logs app db --tail 5`;
-- `@task(klass=CommandTask, ...)` takes everything from the first word on, untouched, as in `inv exec app ls -la`.
-  Options before that word are the task's own. A `--` may stand in front, and then is not handed over.
+- `@task(klass=CommandTask, ...)` takes everything untouched, as in `inv exec app ls -la`, behind the task's own
+  options and `--help`. A `--` may stand in front, and then is not handed over.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Parser(invoke.parser.Parser):
         for position, word in enumerate(argv):
             if _is_value(body, task):
                 body.append(word)
-            elif _argument(task, Command) and not word.startswith("-"):
+            elif _argument(task, Command) and not _is_own(word, task):
                 return body, _with_rest(argv[position:])
             elif word in self.contexts:
                 task = self.contexts[word]
@@ -91,6 +91,12 @@ def _marked(arguments: list[Argument], kind: type[Argument]) -> list[Argument]:
 def _argument(task: ParserContext | None, kind: type[Argument]) -> Argument | None:
     arguments = task.args.values() if task else ()
     return next((argument for argument in arguments if isinstance(argument, kind)), None)
+
+
+def _is_own(word: str, task: ParserContext | None) -> bool:
+    """Tell whether ``word`` is an option of the task itself, or asks for its help."""
+    option = word.partition("=")[0]
+    return option in {"-h", "--help"} or (task is not None and option in task.flags)
 
 
 def _is_value(body: list[str], task: ParserContext | None) -> bool:

@@ -31,8 +31,6 @@ def environment(compose_files: Sequence[str], *, project_name: str, image: str, 
         # Compose looks for .env beside the first file as soon as COMPOSE_FILE does not come from .env itself.
         "COMPOSE_ENV_FILES": ".env",
         "COMPOSE_FILE": os.pathsep.join([*compose_files, *overlays(compose_files[0], target)]),
-        # Compose looks for .env beside the first file of a COMPOSE_FILE that comes from the environment.
-        "COMPOSE_ENV_FILES": ".env",
         # Compose allows no dot in it.
         "COMPOSE_PROJECT_NAME": f"{project_name}-test-{image}-{run}".replace(".", "-"),
         "BUILD_TARGET": target,

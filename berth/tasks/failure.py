@@ -20,9 +20,13 @@ def explain(c: Context, stack: services.Stack, *, env: Mapping[str, str] | None 
 
     :param env: the variables that the stack was started with.
     """
-    containers = ready.containers(c, env)
-    parts = [_container(c, container, env) for container in containers if container.failed]
-    parts += _taken_ports(c, stack, [container.service for container in containers if container.state == "created"])
+    found = ready.containers(c, env)
+    # A service that ends at its start may just have been started again.
+    failed = [container for container in found if container.failed] or [
+        container for container in found if container.health == "starting"
+    ]
+    parts = [_container(c, container, env) for container in failed]
+    parts += _taken_ports(c, stack, [container.service for container in found if container.state == "created"])
     missing = _missing_images(c, stack)
     if missing:
         command = project.of(c).command()
@@ -37,6 +41,8 @@ def _container(c: Context, container: services.Container, env: Mapping[str, str]
     root = project.of(c).root
     if container.state == "exited":
         lines = [f"{container.service} failed: it exited with code {container.exit_code}"]
+    elif container.state == "restarting":
+        lines = [f"{container.service} failed: it ends again and again"]
     else:
         lines = [f"{container.service} failed: it is {container.health or container.state}"]
     health = process.capture(c, engine.health(container.name), cwd=root)

@@ -150,5 +150,7 @@ def _exec(c: Context, command: list[str], *, task_name: str, user: str | None = 
         example = f"`{here.command()} {task_name} SERVICE COMMAND ...`"
         raise Exit(f"`{task_name}` needs a service and a command: type {example}")
     service, *words = command
+    if words[0] == "--":
+        words = words[1:]
     ready.stack(c, [service])
     process.run(c, compose.exec_(service, words, terminal=process.is_terminal(), user=user), cwd=here.root)
