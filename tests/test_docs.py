@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 import shlex
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -171,33 +170,3 @@ def test_versions_are_those_of_the_images_and_locks() -> None:
     wrong = {name for name, version in shown.items() if not re.match(rf"{re.escape(version)}(?![0-9])", versions[name])}
     assert wrong == set()
     assert f"Python {oldest[1]} or newer" in text
-
-
-# --- Rules of CONTRIBUTING.md ------------------------------------------------
-
-
-def test_one_module_starts_processes() -> None:
-    starting = [
-        str(path.relative_to(ROOT))
-        for path in sorted((ROOT / "berth").rglob("*.py"))
-        if re.search(r"\b(subprocess\.(run|Popen|call|check_\w+)|os\.(system|exec\w*|spawn\w*))\(", path.read_text())
-    ]
-    assert starting == ["berth/process.py"]
-
-
-def test_the_suite_imports_nothing_of_the_project_and_no_django() -> None:
-    allowed = {"berth", "invoke", "dotenv", "psutil", *sys.stdlib_module_names}
-    for path in sorted((ROOT / "berth").rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        imported = {
-            name.partition(".")[0]
-            for node in ast.walk(tree)
-            for name in (
-                [alias.name for alias in node.names]
-                if isinstance(node, ast.Import)
-                else [node.module or "berth"]
-                if isinstance(node, ast.ImportFrom)
-                else []
-            )
-        }
-        assert imported <= allowed, path
