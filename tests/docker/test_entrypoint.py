@@ -161,6 +161,18 @@ def test_password_is_read_from_a_file(login: Environment, tmp_path: Path, ending
     assert enter(login(DB_PASSWORD="", DB_PASSWORD_FILE=secret), "echo", "ran").stdout == TRYING + UP + "ran\n"
 
 
+@pytest.mark.parametrize("password", ['a"b', "a\\tb", "'; import os; os._exit(9) #", "$(exit 9)`exit 9`", "%s{}\n"])
+def test_password_is_no_code(login: Environment, postgres: Postgres, password: str) -> None:
+    postgres.initialise_application("odd", "odd", password)
+    try:
+        result = enter(login(DB_NAME="odd", DB_USER="odd", DB_PASSWORD=password), "echo", "ran")
+    finally:
+        postgres.query("DROP DATABASE odd WITH (FORCE)")
+        postgres.query("DROP ROLE odd")
+
+    assert (result.returncode, result.stdout, result.stderr) == (0, TRYING.replace("shop", "odd") + UP + "ran\n", "")
+
+
 def test_server_that_is_down_is_given_up_after_the_bound(login: Environment) -> None:
     port = free_port()
     started = time.monotonic()
