@@ -1,12 +1,4 @@
-import os
-import re
-import shutil
-import subprocess
-import sys
-
 import pytest
-
-from conftest import HERE
 
 CHECK = ("manage.py", "check")
 PROD = "app.settings.prod"
