@@ -5,8 +5,8 @@ Invoke has neither optional nor variadic positional arguments (pyinvoke/invoke#1
 kinds of tasks more, each with one list parameter (``iterable=``):
 
 - `@task(klass=NamesTask, ...)` takes words that are neither options nor tasks, as in `inv logs app db --tail 5`;
-- `@task(klass=CommandTask, ...)` takes everything from the first word on, untouched, as in `inv exec app ls -la`.
-  Options before that word are the task's own. A `--` may stand in front, and then is not handed over.
+- `@task(klass=CommandTask, ...)` takes everything untouched, as in `inv exec app ls -la`, behind the task's own
+  options and `--help`. A `--` may stand in front, and then is not handed over.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import invoke.parser
 import invoke.program
 from invoke import Task
+from invoke.exceptions import ParseError
 from invoke.parser import Argument, ParserContext, ParseResult
 
 
@@ -46,7 +47,12 @@ class Parser(invoke.parser.Parser):
 
     def parse_argv(self, argv: list[str]) -> ParseResult:
         body, command = self._split(argv)
-        result = super().parse_argv(body)
+        try:
+            result = super().parse_argv(body)
+        except ParseError as error:
+            raise ParseError(
+                f"{error} Type `inv --list` for the tasks, `inv --help TASK` for one", error.context
+            ) from None
         if command:
             argument = _argument(result[-1], Command)
             assert argument is not None
@@ -61,7 +67,7 @@ class Parser(invoke.parser.Parser):
         for position, word in enumerate(argv):
             if _is_value(body, task):
                 body.append(word)
-            elif _argument(task, Command) and not word.startswith("-"):
+            elif _argument(task, Command) and not _is_own(word, task):
                 return body, _with_rest(argv[position:])
             elif word in self.contexts:
                 task = self.contexts[word]
@@ -87,9 +93,16 @@ def _argument(task: ParserContext | None, kind: type[Argument]) -> Argument | No
     return next((argument for argument in arguments if isinstance(argument, kind)), None)
 
 
+def _is_own(word: str, task: ParserContext | None) -> bool:
+    """Tell whether ``word`` is an option of the task itself, or asks for its help."""
+    option = word.partition("=")[0]
+    return option in {"-h", "--help"} or (task is not None and option in task.flags)
+
+
 def _is_value(body: list[str], task: ParserContext | None) -> bool:
     """Tell whether the word after ``body`` is the value of an option."""
-    flag = task.flags.get(body[-1]) if task and body else None
+    # Not `get`: it knows no short flags, which are aliases there.
+    flag = task.flags[body[-1]] if task and body and body[-1] in task.flags else None
     return flag is not None and flag.takes_value and not flag.optional
 
 
@@ -102,4 +115,4 @@ def _with_rest(words: list[str]) -> list[str]:
     return [*words, "--", *rest] if words else rest
 
 
-invoke.program.Parser = Parser  # type: ignore[misc]
+invoke.program.Parser = Parser  # type: ignore[attr-defined]

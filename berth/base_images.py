@@ -39,9 +39,7 @@ def read_recipes(folder: Path) -> list[Recipe]:
     for recipe in found.values():
         path = folder / recipe.name / "recipe.conf"
         if recipe.base and not (folder / recipe.base / "recipe.conf").is_file():
-            problems.append(
-                f"{path}: BASE is {recipe.base}, but there is no {folder / recipe.base / 'recipe.conf'}"
-            )
+            problems.append(f"{path}: BASE is {recipe.base}, but there is no {folder / recipe.base / 'recipe.conf'}")
     if problems:
         raise ValueError("\n".join(problems))
     return [found[name] for name in _in_order(found, folder)]
@@ -73,9 +71,7 @@ def _in_order(found: Mapping[str, Recipe], folder: Path) -> list[str]:
     try:
         return list(TopologicalSorter(graph).static_order())
     except CycleError as error:
-        raise ValueError(
-            f"{folder}: the recipes build on each other: {' -> '.join(error.args[1])}"
-        ) from error
+        raise ValueError(f"{folder}: the recipes build on each other: {' -> '.join(error.args[1])}") from error
 
 
 def build_lines(recipes: Iterable[Recipe], folder: Path, present: Collection[str]) -> list[Argv]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from invoke import Collection, Task
+from invoke import Collection
 
 from berth import arguments as arguments  # its import teaches Invoke's parser our kinds of tasks
 
 
-def collection(tasks_file: str, *contents: Task | ModuleType | Collection) -> Collection:  # type: ignore[type-arg]
+def collection(tasks_file: str, *contents: Callable[..., Any] | ModuleType | Collection) -> Collection:
     """Return a collection of ``contents`` for the project whose tasks.py is ``tasks_file``.
 
+    :param contents: tasks, modules of tasks, or other collections.
     :param tasks_file: `__file__` of that tasks.py; its folder is the project's root.
     """
     namespace = Collection(*contents)

@@ -23,8 +23,8 @@ def build(services: Sequence[str] = (), *, no_cache: bool = False, pull: bool = 
     return compose("build", *["--no-cache"] * no_cache, *["--pull"] * pull, *services)
 
 
-def logs(services: Sequence[str] = (), *, follow: bool = False, tail: int | None = None) -> Argv:
-    limit = [] if tail is None else ["--tail", str(tail)]
+def logs(services: Sequence[str] = (), *, follow: bool = False, tail: str | None = None) -> Argv:
+    limit = [] if tail is None else ["--tail", tail]
     return compose("logs", *["--follow"] * follow, *limit, *services)
 
 
@@ -42,6 +42,11 @@ def config() -> Argv:
 
 def config_json() -> Argv:
     return compose("config", "--format", "json")
+
+
+def config_as_written() -> Argv:
+    """The configuration with its `${VARIABLES}` left as they are."""
+    return compose("config", "--no-interpolate", "--format", "json")
 
 
 def stop(services: Sequence[str] = ()) -> Argv:

@@ -35,8 +35,8 @@ def complaint(stderr: str) -> str:
         )
     reason = f" ({said[-1]})" if said else ""
     return (
-        "no Docker engine answers: start Docker Desktop, or type `sudo systemctl start docker`, and repeat the command; "
-        f"to install one, see https://docs.docker.com/engine/install/{reason}"
+        "no Docker engine answers: start Docker Desktop, or type `sudo systemctl start docker`, and repeat the "
+        f"command; to install one, see https://docs.docker.com/engine/install/{reason}"
     )
 
 

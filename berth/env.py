@@ -171,9 +171,7 @@ def parse(text: str, environ: Mapping[str, str]) -> Env:
         name = match["name"]
         if name in lines:
             faults.append(
-                Fault(
-                    line, f"{name} is set on line {lines[name]} already: delete one, Compose takes the last"
-                )
+                Fault(line, f"{name} is set on line {lines[name]} already: delete one, Compose takes the last")
             )
         value = binding.value or ""
         if not match["single"]:
@@ -219,9 +217,7 @@ def parse_template(text: str) -> dict[str, Variable]:
             known = ", ".join(f"`#: {directive}`" for directive in DIRECTIVES)
             faults.append(Fault(index + 1, f"`{row}` is unknown: write one of {known}"))
     if faults:
-        raise EnvError(
-            "\n".join([".env.template is not usable:", *(f"  - {fault}" for fault in sorted(faults))])
-        )
+        raise EnvError("\n".join([".env.template is not usable:", *(f"  - {fault}" for fault in sorted(faults))]))
     return variables
 
 
@@ -343,11 +339,7 @@ def with_values(text: str, values: Mapping[str, str]) -> str:
     parts = []
     for binding in _bindings(text):
         original = binding.original.string
-        match = (
-            _STATEMENT.fullmatch(original)
-            if binding.key
-            else _STATEMENT.fullmatch(_OPTIONAL.sub("", original))
-        )
+        match = _STATEMENT.fullmatch(original) if binding.key else _STATEMENT.fullmatch(_OPTIONAL.sub("", original))
         if match and match["name"] in values and (binding.key or match["name"] not in active | done):
             done.add(match["name"])
             original = match["head"] + quote(values[match["name"]]) + match["tail"]
@@ -357,9 +349,7 @@ def with_values(text: str, values: Mapping[str, str]) -> str:
     end = "\r\n" if "\r\n" in text else "\n"
     if changed and not changed.endswith("\n") and values.keys() - done:
         changed += end
-    return changed + "".join(
-        f"{name}={quote(value)}{end}" for name, value in values.items() if name not in done
-    )
+    return changed + "".join(f"{name}={quote(value)}{end}" for name, value in values.items() if name not in done)
 
 
 def read_text(path: Path) -> str:
@@ -373,9 +363,7 @@ def read_text(path: Path) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise EnvError(
-            f"{path.name} cannot be read: line {line} is not UTF-8: save the file as UTF-8"
-        ) from None
+        raise EnvError(f"{path.name} cannot be read: line {line} is not UTF-8: save the file as UTF-8") from None
 
 
 def write_new(path: Path, text: str) -> None:

@@ -57,7 +57,9 @@ class Stack:
         """:raises Unknown: naming every service that is not there, and those that are."""
         missing = [f"`{service}`" for service in services if service not in self._services]
         if missing:
-            raise Unknown(f"no service {', '.join(missing)} in the compose files: choose from {', '.join(self.names())}")
+            raise Unknown(
+                f"no service {', '.join(missing)} in the compose files: choose from {', '.join(self.names())}"
+            )
 
     def with_role(self, role: str) -> str:
         """Return the service that has the label ``berth.role: <role>``.
@@ -68,7 +70,9 @@ class Stack:
         if len(found) == 1:
             return found[0]
         if found:
-            raise Unknown(f"the services {', '.join(found)} all have the label `{ROLE}: {role}`: leave it on one of them")
+            raise Unknown(
+                f"the services {', '.join(found)} all have the label `{ROLE}: {role}`: leave it on one of them"
+            )
         raise Unknown(f"no service has the label `{ROLE}: {role}`: give it to one of {', '.join(self.names())}")
 
     def dependents(self, service: str) -> list[str]:
@@ -91,10 +95,16 @@ class Stack:
     def addresses(self, service: str) -> list[str]:
         """Return where ``service`` can be reached from the host; a URL where the port says `app_protocol: http`."""
         return [
-            f"{'http://' if port.get('app_protocol') == 'http' else ''}{port.get('host_ip', '127.0.0.1')}:{port['published']}"
+            ("http://" if port.get("app_protocol") == "http" else "")
+            + f"{port.get('host_ip', '127.0.0.1')}:{port['published']}"
             for port in self._services[service].get("ports", [])
             if "published" in port
         ]
+
+    def published(self, service: str) -> list[tuple[str, str]]:
+        """Return the host's address and port of each published port of ``service``, in their order in the file."""
+        ports = self._services[service].get("ports") or []
+        return [(port.get("host_ip", "0.0.0.0"), port.get("published", "")) for port in ports]
 
     def upstream_images(self) -> list[str]:
         """Return the images that no registry-less machine has: those not built here, and those that builds start from.

@@ -28,6 +28,8 @@ def environment(compose_files: Sequence[str], *, project_name: str, image: str, 
     """
     target = stage(image)
     return {
+        # Compose looks for .env beside the first file as soon as COMPOSE_FILE does not come from .env itself.
+        "COMPOSE_ENV_FILES": ".env",
         "COMPOSE_FILE": os.pathsep.join([*compose_files, *overlays(compose_files[0], target)]),
         # Compose allows no dot in it.
         "COMPOSE_PROJECT_NAME": f"{project_name}-test-{image}-{run}".replace(".", "-"),

@@ -151,9 +151,7 @@ def test_a_host_without_a_debian_mirror_is_told_to_name_one(tmp_path: Path) -> N
 
 
 def test_a_named_mirror_is_used_instead_of_the_hosts(tmp_path: Path) -> None:
-    made = sourced(
-        "debian_sources trixie trixie-security", APT_ETC=str(tmp_path), DEBIAN_MIRROR="http://named/debian"
-    )
+    made = sourced("debian_sources trixie trixie-security", APT_ETC=str(tmp_path), DEBIAN_MIRROR="http://named/debian")
     assert made.stdout == (
         "Types: deb\nURIs: http://named/debian\nSuites: trixie\nComponents: main\n"
         "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n\n"
@@ -167,8 +165,8 @@ def test_a_host_without_mmdebstrap_is_told_what_to_type(tmp_path: Path) -> None:
         1,
         (
             "[base-images] base images need `mmdebstrap` on a Debian or Ubuntu machine: "
-            "`sudo apt-get install mmdebstrap debian-archive-keyring`; elsewhere (macOS) build them on such a machine and "
-            "carry them over: `docker save IMAGE | gzip >image.tar.gz`, here `docker load <image.tar.gz`\n"
+            "`sudo apt-get install mmdebstrap debian-archive-keyring`; elsewhere (macOS) build them on such a machine "
+            "and carry them over: `docker save IMAGE | gzip >image.tar.gz`, here `docker load <image.tar.gz`\n"
         ),
     )
 

@@ -174,17 +174,13 @@ def test_the_template_is_read() -> None:
 
 
 def test_a_sentence_may_look_like_an_assignment() -> None:
-    template = env.parse_template(
-        "# KEY=     must be filled.\n# DEBUG=1 shows more.\nDEBUG=0\n# Text.\n# TEXT='a b'\n"
-    )
+    template = env.parse_template("# KEY=     must be filled.\n# DEBUG=1 shows more.\nDEBUG=0\n# Text.\n# TEXT='a b'\n")
 
     assert list(template.values()) == [
         env.Variable("DEBUG", "0", False, None, 3),
         env.Variable("TEXT", "'a b'", True, None, 5),
     ]
-    assert (
-        env.with_values("# A=1 is good.\n# A=2 # default\n", {"A": "3"}) == "# A=1 is good.\nA=3 # default\n"
-    )
+    assert env.with_values("# A=1 is good.\n# A=2 # default\n", {"A": "3"}) == "# A=1 is good.\nA=3 # default\n"
 
 
 def test_a_template_with_crlf_and_bom_is_read() -> None:
@@ -262,9 +258,7 @@ def test_an_override_fills_an_empty_line() -> None:
 
 
 def test_pieces_of_a_broken_secret_stay_unsaid() -> None:
-    problems = found(
-        "SECRET_KEY=-----BEGIN KEY-----\nMIIEvgIBADANBgkqhkiG9w0B/+\nQEFAASCBKgwggSkAgEAAoIB==\n"
-    )
+    problems = found("SECRET_KEY=-----BEGIN KEY-----\nMIIEvgIBADANBgkqhkiG9w0B/+\nQEFAASCBKgwggSkAgEAAoIB==\n")
 
     assert problems[:2] == [
         "line 2: not `KEY=value`: a name has ASCII letters, digits and `_`, a comment starts with `#`",

@@ -236,7 +236,5 @@ def test_a_quoted_value_comes_back_unchanged(compose: list[str], tmp_path: Path,
     values = {f"V{index}": text for index, text in enumerate(texts)}
     text = "".join(f"{name}={env.quote(value)}\n" for name, value in values.items())
 
-    assert env.parse(text, {}) == env.Env(
-        values, {name: n for n, name in enumerate(values, 1)}, frozenset(), []
-    )
+    assert env.parse(text, {}) == env.Env(values, {name: n for n, name in enumerate(values, 1)}, frozenset(), [])
     assert values_in_compose(compose, tmp_path, text, list(values)) == values

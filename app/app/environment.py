@@ -1,10 +1,10 @@
 """Read the settings from the environment, and stop the start-up with one line per problem.
 
-environs rather than django-environ: it is typed, it keeps names and values apart in its errors so that a secret cannot
-reach a message, and its `FileAwareEnv` reads Docker secrets (`NAME_FILE`). django-environ parses URLs that we do not
-use, and quietly takes a missing `NAME_FILE` for an unset variable. What environs lacks is added here: an empty variable
-counts as unset (Compose passes those), `NAME` together with `NAME_FILE` is a problem, and all problems of both readers
-are collected before anything stops.
+environs rather than django-environ: it is typed, it keeps names and values apart in its errors so that a
+secret cannot reach a message, and its `FileAwareEnv` reads Docker secrets (`NAME_FILE`). django-environ
+parses URLs that we do not use, and quietly takes a missing `NAME_FILE` for an unset variable. What environs
+lacks is added here: an empty variable counts as unset (Compose passes those), `NAME` together with
+`NAME_FILE` is a problem, and all problems of both readers are collected before anything stops.
 """
 
 import os
@@ -16,7 +16,8 @@ from environs import Env, EnvValidationError, FileAwareEnv, ValidationError
 
 REQUIRED = object()
 
-# Gunicorn takes this code for "worker failed to boot" and ends; with any other it would start the worker again for ever.
+# Gunicorn takes this code for "worker failed to boot" and ends; with any other it would start the worker
+# again for ever.
 EXIT_CODE = 3
 
 SETTINGS_MODULES = "`app.settings.local` to develop or `app.settings.prod` to serve"
@@ -67,13 +68,23 @@ class Environment:
     def words(self, name: str, default: Any = REQUIRED, validate: Any = None) -> list[str]:
         """Read a comma-separated list; blanks around its items do not count.
 
-        :param validate: called with each item.
+        :param validate: called with the list.
         """
-        items = [item.strip() for item in (self(name, default=default) or "").split(",") if item.strip()]
-        if validate:
-            for item in items:
-                self._parse(name, lambda item=item: validate(item))
+        text = self(name, default=default)
+        items = [item.strip() for item in (text or "").split(",") if item.strip()]
+        if text and validate:
+            self._parse(name, lambda: validate(items))
         return items
+
+    def mapping(self, name: str, validate: Any = None) -> dict[str, str]:
+        """Read `key=value` pairs with commas between them; an item without `=` gets an empty value.
+
+        :param validate: called with the pairs.
+        """
+        pairs = {key: value for key, _, value in (item.partition("=") for item in self.words(name))}
+        if os.environ.get(name) and validate:
+            self._parse(name, lambda: validate(pairs))
+        return pairs
 
     def secret(self, name: str, default: Any = REQUIRED, validate: Any = None) -> Any:
         """Read a variable, or else the file that `NAME_FILE` names, less the line feeds at its end."""
@@ -91,9 +102,7 @@ class Environment:
         try:
             value = self._files.str(name).rstrip("\r\n")
         except (OSError, ValueError):
-            self.problems.append(
-                f"{file_name} cannot be read: it must name a text file that this process may read"
-            )
+            self.problems.append(f"{file_name} cannot be read: it must name a text file that this process may read")
             return None
         if not value:
             self.problems.append(f"{file_name} names an empty file: write the value of {name} into it")

@@ -17,7 +17,8 @@ INTERVAL = 3.0
 class HeartbeatStep(bootsteps.StartStopStep):
     """Touch `WORKER_HEARTBEAT_FILE` from the worker's own loop, from the moment it is ready until it stops.
 
-    In development each beat also goes into the database, where the welcome page of another container can see it.
+    In development each beat also goes into the database, where the welcome page of another container can
+    see it.
     """
 
     requires = ("celery.worker.components:Timer",)

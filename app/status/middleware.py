@@ -8,10 +8,10 @@ from status import readiness
 
 
 class ProbeMiddleware:
-    """Answer `/status/` (alive) and `/status/ready/` (ready for traffic) before anything else looks at the request.
+    """Answer `/status/` (alive) and `/status/ready/` (ready for traffic) before anything else is asked.
 
-    Probes name an IP address as their host and come without TLS, so they would fail where the host and the scheme are
-    checked, and those checks need not be opened for them.
+    Probes name an IP address as their host and come without TLS, so they would fail where the host and the
+    scheme are checked, and those checks need not be opened for them.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

@@ -82,18 +82,25 @@ class UserExportAdmin(admin.ModelAdmin):
     """Exports: read them, download them, delete them."""
 
     change_list_template = "admin/users/userexport/change_list.html"
-    list_display = ["name", "state", "progress", "requested_by", "created_at", "download"]
+    list_display = ["name", "state", "progress", "download", "requested_by", "created_at"]
     list_display_links = None
     list_select_related = ["requested_by"]
-    fields = ["state", "progress", "error", "download", "requested_by", "created_at", "started_at", "finished_at"]
+    fields = [
+        "state",
+        "progress",
+        "error",
+        "download",
+        "requested_by",
+        "created_at",
+        "started_at",
+        "finished_at",
+    ]
     readonly_fields = fields
 
     @admin.display(description="export", ordering="pk")
     def name(self, export: UserExport) -> str:
         """Link to the details."""
-        return format_html(
-            '<a href="{}">{}</a>', reverse("admin:users_userexport_change", args=[export.pk]), export
-        )
+        return format_html('<a href="{}">{}</a>', reverse("admin:users_userexport_change", args=[export.pk]), export)
 
     @admin.display(description="status", ordering="status")
     def state(self, export: UserExport) -> str:
@@ -142,7 +149,10 @@ class UserExportAdmin(admin.ModelAdmin):
     def get_urls(self) -> list:
         """Add the URL of the file."""
         view = self.admin_site.admin_view(self.file)
-        return [path("<int:export_id>/download/", view, name="users_userexport_download"), *super().get_urls()]
+        return [
+            path("<int:export_id>/download/", view, name="users_userexport_download"),
+            *super().get_urls(),
+        ]
 
     def file(self, request: HttpRequest, export_id: int) -> HttpResponse:
         """Serve the file of a finished export."""

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,7 +15,17 @@ from users.models import CustomUser, UserExport
 
 logger = structlog.get_logger(__name__)
 
-COLUMNS = ["id", "username", "email", "first_name", "last_name", "is_active", "is_staff", "date_joined", "last_login"]
+COLUMNS = [
+    "id",
+    "username",
+    "email",
+    "first_name",
+    "last_name",
+    "is_active",
+    "is_staff",
+    "date_joined",
+    "last_login",
+]
 
 CHUNK = 500
 """Users between two reports of progress."""
@@ -31,8 +42,8 @@ LOCK = 7033
 def export_users(export_id: int) -> None:
     """Write the CSV of an export, chunk by chunk, with its progress in the row.
 
-    SQS may deliver a message twice, and delivers it again after a failure: a finished export is left as it is, any other
-    is begun anew, and two workers on the same one take turns.
+    SQS may deliver a message twice, and delivers it again after a failure: a finished export is left as it
+    is, any other is begun anew, and two workers on the same one take turns.
 
     :param export_id: primary key of the `UserExport`.
     """
@@ -43,7 +54,14 @@ def export_users(export_id: int) -> None:
             return
         if export.status == UserExport.Status.FINISHED:
             return
-        _save(export, status=export.Status.RUNNING, started_at=timezone.now(), finished_at=None, done=0, error="")
+        _save(
+            export,
+            status=export.Status.RUNNING,
+            started_at=timezone.now(),
+            finished_at=None,
+            done=0,
+            error="",
+        )
         try:
             text = "".join(_rows(export))
         except Exception:
@@ -94,11 +112,20 @@ def _save(export: UserExport, **values: object) -> None:
 
 @contextmanager
 def _only_one(export_id: int) -> Iterator[None]:
-    """Hold the advisory lock of an export; it goes with the connection if the process dies."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s, %s)", [LOCK, export_id])
+    """Hold the advisory lock of an export; it goes with the connection if the process dies.
+
+    Who waits asks again and again: a statement that waits in the server could not be interrupted when the
+    worker is told to stop.
+    """
+    while not _ask("pg_try_advisory_lock", export_id):
+        time.sleep(0.2)
     try:
         yield
     finally:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK, export_id])
+        _ask("pg_advisory_unlock", export_id)
+
+
+def _ask(function: str, export_id: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {function}(%s, %s)", [LOCK, export_id])
+        return cursor.fetchone()[0]

@@ -75,8 +75,8 @@ def _queues(queues: dict[str, dict[str, int]]) -> str:
 def _workers(has_table: bool) -> dict[str, Any]:
     """Say which workers gave a sign of life lately.
 
-    Over SQS nobody can ask a worker, so in development each writes its heartbeat into the database, and how old that
-    may be is measured by the clock of the database alone.
+    Over SQS nobody can ask a worker, so in development each writes its heartbeat into the database, and how
+    old that may be is measured by the clock of the database alone.
     """
     if not has_table:
         return {"ok": False, "text": "unknown until the database is migrated"}

@@ -7,6 +7,7 @@ import sys
 from invoke import Context, Exit, task
 
 from berth import compose, process
+from berth.project import Project
 from berth.tasks import ready
 from berth.tasks.failure import explain
 
@@ -31,7 +32,7 @@ def reset_db(c: Context, yes: bool = False) -> None:
         raise Exit(explain(c, stack), code=code)
 
 
-def _ask(question: str, here: ready.Project) -> None:
+def _ask(question: str, here: Project) -> None:
     """:raises Exit: the answer is not yes, or nobody is there to answer."""
     if not sys.stdin.isatty():
         raise Exit(f"`reset-db` deletes data and nobody is there to ask: type `{here.command()} reset-db --yes`")

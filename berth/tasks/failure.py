@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import errno
+import re
+import socket
+from collections.abc import Mapping, Sequence
 
 from invoke import Context
 
 from berth import compose, engine, process, project, services
 from berth.tasks import ready
 
-LOG_LINES = 20
+LOG_LINES = "20"
 
 
 def explain(c: Context, stack: services.Stack, *, env: Mapping[str, str] | None = None) -> str:
@@ -23,6 +26,7 @@ def explain(c: Context, stack: services.Stack, *, env: Mapping[str, str] | None 
         container for container in found if container.health == "starting"
     ]
     parts = [_container(c, container, env) for container in failed]
+    parts += _taken_ports(c, stack, [container.service for container in found if container.state == "created"])
     missing = _missing_images(c, stack)
     if missing:
         command = project.of(c).command()
@@ -48,6 +52,35 @@ def _container(c: Context, container: services.Container, env: Mapping[str, str]
     all_lines = process.line(compose.logs([container.service]), env=env)
     lines += [f"its last lines (`{all_lines}` shows all):", log.stdout.rstrip()]
     return "\n".join(lines)
+
+
+def _taken_ports(c: Context, stack: services.Stack, waiting: Sequence[str]) -> list[str]:
+    """Return a sentence for each port of the ``waiting`` services that something else listens on."""
+    taken = [
+        (service, position, host, port)
+        for service in waiting
+        for position, (host, port) in enumerate(stack.published(service))
+        if port.isdigit() and _is_taken(host, int(port))
+    ]
+    if not taken:
+        return []
+    written = services.Stack(process.capture(c, compose.config_as_written(), cwd=project.of(c).root).stdout)
+    sentences = []
+    for service, position, host, port in taken:
+        variable = re.match(r"\$\{(\w+)", written.published(service)[position][1])
+        cure = f"set {variable[1]} in .env to a free one" if variable else "publish another one in the compose file"
+        sentences.append(f"port {port} of {host}, for {service}, is taken by another program: {cure}")
+    return sentences
+
+
+def _is_taken(host: str, port: int) -> bool:
+    with socket.socket() as candidate:
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            candidate.bind((host, port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
 
 
 def _missing_images(c: Context, stack: services.Stack) -> list[str]:

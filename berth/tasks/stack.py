@@ -67,7 +67,7 @@ def build(c: Context, name: list[str], prod: bool = False, no_cache: bool = Fals
     iterable=["name"],
     help={**NAMES, "follow": "Go on showing new lines, until Ctrl-C.", "tail": "How many lines of each service."},
 )
-def logs(c: Context, name: list[str], follow: bool = False, tail: int | None = None) -> None:
+def logs(c: Context, name: list[str], follow: bool = False, tail: str | None = None) -> None:
     """Show what the services print."""
     here = ready.environment(c)
     ready.stack(c, name)
@@ -111,7 +111,9 @@ def shell(c: Context, name: list[str]) -> None:
     stack = ready.stack(c, name)
     service = name[0] if name else ready.role(stack, "app")
     # sh where the image holds no bash.
-    line = compose.exec_(service, ["sh", "-c", "exec $(command -v bash || command -v sh)"], terminal=process.is_terminal())
+    line = compose.exec_(
+        service, ["sh", "-c", "exec $(command -v bash || command -v sh)"], terminal=process.is_terminal()
+    )
     process.run(c, line, cwd=here.root)
 
 
@@ -148,5 +150,7 @@ def _exec(c: Context, command: list[str], *, task_name: str, user: str | None = 
         example = f"`{here.command()} {task_name} SERVICE COMMAND ...`"
         raise Exit(f"`{task_name}` needs a service and a command: type {example}")
     service, *words = command
+    if words[0] == "--":
+        words = words[1:]
     ready.stack(c, [service])
     process.run(c, compose.exec_(service, words, terminal=process.is_terminal(), user=user), cwd=here.root)

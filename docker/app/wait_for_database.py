@@ -102,9 +102,7 @@ def read_settings(environ: dict[str, str]) -> Settings:
             problems.append(f"{name} is not valid UTF-8")
     if problems:
         raise Problem("\n".join(problems), os.EX_CONFIG)
-    return Settings(
-        values["DB_HOST"], int(port), values["DB_NAME"], values["DB_USER"], password, int(timeout)
-    )
+    return Settings(values["DB_HOST"], int(port), values["DB_NAME"], values["DB_USER"], password, int(timeout))
 
 
 def is_text(value: str) -> bool:
@@ -188,14 +186,12 @@ def explain(report: str, settings: Settings) -> Problem | NotYet:
         )
     if code.startswith("28"):
         return Problem(
-            f"the server {settings.where} refuses role `{settings.user}`: "
-            f"check DB_USER and its rights ({words})",
+            f"the server {settings.where} refuses role `{settings.user}`: check DB_USER and its rights ({words})",
             os.EX_NOPERM,
         )
     if code == "3D000":
         return Problem(
-            f"the server {settings.where} has no database `{settings.name}`: "
-            f"check DB_NAME or create it ({words})",
+            f"the server {settings.where} has no database `{settings.name}`: check DB_NAME or create it ({words})",
             os.EX_NOINPUT,
         )
     if NO_POSTGRES.search(words):
@@ -209,8 +205,7 @@ def explain(report: str, settings: Settings) -> Problem | NotYet:
 def unknown_host(settings: Settings, words: str) -> Problem:
     """Return the Problem of a host name that cannot be resolved."""
     return Problem(
-        f"the host name `{settings.host}` cannot be resolved: "
-        f"check DB_HOST, and that the database runs ({words})",
+        f"the host name `{settings.host}` cannot be resolved: check DB_HOST, and that the database runs ({words})",
         os.EX_NOHOST,
     )
 

@@ -10,10 +10,10 @@
 set -Eeuo pipefail
 
 main() {
-    export PGHOST=127.0.0.1 PGCONNECT_TIMEOUT=3
+    # For pg_isready as well: under the name of the container's user it would leave a line in the server's log.
+    export PGHOST=127.0.0.1 PGCONNECT_TIMEOUT=3 PGUSER=$DB_USER PGDATABASE=$DB_NAME PGPASSWORD=$DB_PASSWORD
     pg_isready --quiet || pg_isready
-    if ! PGUSER=$DB_USER PGDATABASE=$DB_NAME PGPASSWORD=$DB_PASSWORD \
-        psql --no-psqlrc --no-password --quiet --output /dev/null --command 'SELECT'; then
+    if ! psql --no-psqlrc --no-password --quiet --output /dev/null --command 'SELECT'; then
         printf 'check-db.sh: the application cannot log in to its database: %s\n' \
             "look at the log of the first start, or type \`reset-db.sh\` in this container for an empty one"
         return 1

@@ -6,7 +6,6 @@ import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
-
 from containers.checkout import Checkout, checkout, docker, ok
 
 
@@ -42,7 +41,9 @@ def shipped(stack: Stack, prod_image: str) -> Iterator[Callable[..., str]]:
         settings = production(stack) | variables
         words = [word for name, value in settings.items() for word in ("--env", f"{name}={value}")]
         network = ["--network", f"{stack.name}_default"]
-        made.append(docker("run", "--detach", "--init", *network, *words, *options, prod_image, *command).stdout.strip())
+        made.append(
+            docker("run", "--detach", "--init", *network, *words, *options, prod_image, *command).stdout.strip()
+        )
         return made[-1]
 
     yield start

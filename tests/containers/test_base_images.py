@@ -25,9 +25,7 @@ Run = Callable[..., str]
 
 
 def docker(*arguments: str, check: bool = True, text: str | None = None) -> subprocess.CompletedProcess[str]:
-    made = subprocess.run(
-        ["docker", *arguments], input=text, capture_output=True, text=True, check=False, timeout=120
-    )
+    made = subprocess.run(["docker", *arguments], input=text, capture_output=True, text=True, check=False, timeout=120)
     assert not check or made.returncode == 0, f"docker {' '.join(arguments)}: {made.stderr}{made.stdout}"
     return made
 
@@ -36,9 +34,7 @@ def docker(*arguments: str, check: bool = True, text: str | None = None) -> subp
 def engine() -> None:
     """Skip without an engine and the images, unless BERTH_REQUIRE_ENGINE=1 asks for them."""
     missing = [
-        image
-        for image in (PYTHON, POSTGRES, ELASTICMQ)
-        if docker("image", "inspect", image, check=False).returncode
+        image for image in (PYTHON, POSTGRES, ELASTICMQ) if docker("image", "inspect", image, check=False).returncode
     ]
     if missing and os.environ.get("BERTH_REQUIRE_ENGINE") != "1":
         pytest.skip(f"no engine, or no {' '.join(missing)}")
@@ -105,9 +101,7 @@ def query(name: str, sql: str, *arguments: str, user: str = "postgres") -> str:
 def reaches(name: str, password: str, user: str = "postgres", database: str = "postgres") -> bool:
     """Whether a client from outside (not 127.0.0.1, which is trusted) gets in with this password."""
     script = 'exec psql -h "$(hostname -i)" -U "$1" -d "$2" -Atc "SELECT 1"'
-    made = docker(
-        "exec", "-e", f"PGPASSWORD={password}", name, "bash", "-c", script, "-", user, database, check=False
-    )
+    made = docker("exec", "-e", f"PGPASSWORD={password}", name, "bash", "-c", script, "-", user, database, check=False)
     return made.stdout.strip() == "1"
 
 
@@ -230,9 +224,7 @@ def test_postgres_asks_clients_from_outside_for_the_password(run: Run) -> None:
     assert query(name, "SHOW data_directory") == "/var/lib/postgresql/18/docker"
     assert query(name, "SELECT datcollate FROM pg_database WHERE datname = 'postgres'") == "en_US.utf8"
     assert docker("exec", name, "id", "postgres").stdout.startswith("uid=999(postgres) gid=999(postgres) ")
-    owners = docker(
-        "exec", name, "bash", "-c", "stat -c %u:%g /proc/1 $PGDATA/PG_VERSION; command -v pg_dump"
-    ).stdout
+    owners = docker("exec", name, "bash", "-c", "stat -c %u:%g /proc/1 $PGDATA/PG_VERSION; command -v pg_dump").stdout
     assert owners.splitlines()[:2] == ["999:999", "999:999"]
 
 
@@ -251,9 +243,7 @@ def test_the_database_is_named_after_the_user_by_default(run: Run) -> None:
 
 def test_initdb_takes_the_further_arguments(run: Run) -> None:
     arguments = "--no-data-checksums --set 'cluster_name=two words' --auth-local=scram-sha-256"
-    name = run(
-        "-e", "POSTGRES_PASSWORD=p", "-e", f"POSTGRES_INITDB_ARGS={arguments}", "-e", "PGPASSWORD=p", POSTGRES
-    )
+    name = run("-e", "POSTGRES_PASSWORD=p", "-e", f"POSTGRES_INITDB_ARGS={arguments}", "-e", "PGPASSWORD=p", POSTGRES)
     wait_until_ready(name)
     assert query(name, "SHOW data_checksums") == "off"
     assert query(name, "SHOW cluster_name") == "two words"
@@ -263,9 +253,7 @@ def test_the_host_auth_method_trust_needs_no_password(run: Run) -> None:
     name = run("-e", "POSTGRES_HOST_AUTH_METHOD=trust", POSTGRES)
     wait_until_ready(name)
     assert reaches(name, "")
-    assert "warning: POSTGRES_HOST_AUTH_METHOD is trust: anyone who reaches the port is let in" in output(
-        name
-    )
+    assert "warning: POSTGRES_HOST_AUTH_METHOD is trust: anyone who reaches the port is let in" in output(name)
 
 
 def test_every_variable_may_come_from_a_file(run: Run, tmp_path: Path) -> None:
@@ -328,9 +316,7 @@ def test_files_of_the_init_folder_run_in_order_and_are_printed(run: Run, tmp_pat
         f_sourced__sh='docker_process_sql <<<"' + insert("sourced").strip() + '"\n',
         g__txt="not to be run",
     )
-    name = run(
-        "-e", "POSTGRES_PASSWORD=p", "-e", "POSTGRES_USER=u", "-e", "POSTGRES_DB=d", *options, POSTGRES
-    )
+    name = run("-e", "POSTGRES_PASSWORD=p", "-e", "POSTGRES_USER=u", "-e", "POSTGRES_DB=d", *options, POSTGRES)
     wait_until_ready(name)
     names = ["sql", "gz", "xz", "zst", "executed", "sourced"]
     assert query(name, "SELECT * FROM log", "d", user="u").splitlines() == [f"{name} u d" for name in names]
@@ -355,9 +341,7 @@ def test_files_of_the_init_folder_run_in_order_and_are_printed(run: Run, tmp_pat
         ("a__sql__gz", b"not compressed"),
     ],
 )
-def test_a_failing_init_file_fails_every_start(
-    run: Run, tmp_path: Path, name: str, content: str | bytes
-) -> None:
+def test_a_failing_init_file_fails_every_start(run: Run, tmp_path: Path, name: str, content: str | bytes) -> None:
     container = run("-e", "POSTGRES_PASSWORD=p", *init_folder(tmp_path, **{name: content}), POSTGRES)
     assert exit_code(container) != 0
     docker("start", container)
@@ -378,9 +362,7 @@ def test_nobody_reaches_the_server_while_the_init_files_run(run: Run, tmp_path: 
 
 
 def test_a_restart_keeps_the_data_and_runs_no_init_file_again(run: Run, tmp_path: Path) -> None:
-    name = run(
-        "-e", "POSTGRES_PASSWORD=p", *init_folder(tmp_path, a__sql="CREATE TABLE kept (x int)"), POSTGRES
-    )
+    name = run("-e", "POSTGRES_PASSWORD=p", *init_folder(tmp_path, a__sql="CREATE TABLE kept (x int)"), POSTGRES)
     wait_until_ready(name)
     query(name, "INSERT INTO kept VALUES (7)")
     docker("restart", name)
@@ -429,9 +411,7 @@ def test_postgres_stops_at_once_during_the_set_up(run: Run, tmp_path: Path, init
 
 @pytest.mark.parametrize("delay", [0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65])
 def test_a_first_start_killed_at_any_time_is_done_again(run: Run, tmp_path: Path, delay: float) -> None:
-    name = run(
-        "-e", "POSTGRES_PASSWORD=p", *init_folder(tmp_path, a__sql="CREATE TABLE made (x int)"), POSTGRES
-    )
+    name = run("-e", "POSTGRES_PASSWORD=p", *init_folder(tmp_path, a__sql="CREATE TABLE made (x int)"), POSTGRES)
     time.sleep(delay)
     docker("kill", "--signal", "KILL", name)
     docker("start", name)
@@ -527,9 +507,7 @@ def test_postgres_takes_options_and_any_command(run: Run) -> None:
     wait_until_ready(name)
     assert query(name, "SHOW max_connections") == "42"
     assert docker("run", "--rm", POSTGRES, "echo", "a  b").stdout == "a  b\n"
-    assert docker("run", "--rm", POSTGRES, "postgres", "--version").stdout.startswith(
-        "postgres (PostgreSQL) 18."
-    )
+    assert docker("run", "--rm", POSTGRES, "postgres", "--version").stdout.startswith("postgres (PostgreSQL) 18.")
 
 
 # elasticmq
@@ -640,9 +618,7 @@ def test_a_wrong_checksum_fails_the_build(tmp_path: Path) -> None:
     lock.write_text(lock.read_text().replace(right, "0" * 64))
     recipe = folder / "elasticmq" / "recipe.conf"
     recipe.write_text(recipe.read_text().replace("TAG=local/elasticmq:1.7.1", "TAG=local/elasticmq:wrong"))
-    made = subprocess.run(
-        [folder / "build", "elasticmq"], capture_output=True, text=True, check=False, timeout=300
-    )
+    made = subprocess.run([folder / "build", "elasticmq"], capture_output=True, text=True, check=False, timeout=300)
     assert made.returncode != 0
     assert "cannot fetch the jars of jgo.lock.toml:" in made.stderr
     assert f"elasticmq-server_2.13-1.7.1.jar: sha256 is {right}, locked is {'0' * 64}" in made.stderr

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import pexpect
 import pytest
-
 from containers.checkout import Checkout, checkout, ok, state
 from containers.conftest import Stack
 
@@ -42,9 +41,7 @@ def test_reset_db_refuses_when_nobody_is_there_to_ask(stack: Stack, marked: None
 def test_reset_db_keeps_everything_unless_the_answer_is_yes(stack: Stack, marked: None) -> None:
     for answer in ("n", ""):
         child = stack.spawn(stack.task("reset-db"))
-        child.expect_exact(
-            f"Delete the database `app` of the project {stack.name}, with everything in it? [y/N] "
-        )
+        child.expect_exact(f"Delete the database `app` of the project {stack.name}, with everything in it? [y/N] ")
         child.sendline(answer)
         child.expect_exact("nothing was deleted")
         child.expect(pexpect.EOF)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-
 from containers.checkout import Checkout, checkout, docker, get, ok, within
 from containers.conftest import Stack, production
 
@@ -210,10 +209,22 @@ def test_the_shipped_image_serves_static_files_for_ever(serving: str) -> None:
     ("variables", "message"),
     [
         ({"DEBUG": "true"}, "DEBUG is on, which app.settings.prod refuses: unset it"),
-        ({"SECRET_KEY": "short"}, "SECRET_KEY is too weak: it needs 50 characters, 5 of them different, and must not start with `django-insecure-`"),
-        ({"SECRET_KEY": ""}, "SECRET_KEY is not set: add `SECRET_KEY=...` or `SECRET_KEY_FILE=...` to the environment (`.env`)"),
-        ({"ALLOWED_HOSTS": ""}, "ALLOWED_HOSTS is not set: list the host names to serve, `example.org,www.example.org`"),
-        ({"DJANGO_SETTINGS_MODULE": ""}, "DJANGO_SETTINGS_MODULE is not set: set it to `app.settings.local` to develop or `app.settings.prod` to serve"),
+        (
+            {"SECRET_KEY": "short"},
+            "SECRET_KEY is too weak: it needs 50 characters, 5 of them different, and must not start with `django-insecure-`",
+        ),
+        (
+            {"SECRET_KEY": ""},
+            "SECRET_KEY is not set: add `SECRET_KEY=...` or `SECRET_KEY_FILE=...` to the environment (`.env`)",
+        ),
+        (
+            {"ALLOWED_HOSTS": ""},
+            "ALLOWED_HOSTS is not set: list the host names to serve, `example.org,www.example.org`",
+        ),
+        (
+            {"DJANGO_SETTINGS_MODULE": ""},
+            "DJANGO_SETTINGS_MODULE is not set: set it to `app.settings.local` to develop or `app.settings.prod` to serve",
+        ),
     ],
     ids=["debug", "short-key", "no-key", "no-hosts", "no-settings"],
 )

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pexpect
 import pytest
-
 from containers.checkout import Checkout, checkout, docker, ok, state, within
 from containers.conftest import Stack
 
@@ -79,7 +78,9 @@ def test_the_application_is_no_superuser_and_may_create_databases(stack: Stack) 
 
 
 def test_a_probe_by_ip_address_is_answered_although_that_host_is_not_allowed(stack: Stack) -> None:
-    address = docker("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", stack.container("app"))
+    address = docker(
+        "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", stack.container("app")
+    )
     script = (
         "import sys, urllib.request as r\n"
         "request = r.Request('http://127.0.0.1:8000/status/ready/', headers={'Host': sys.argv[1]})\n"
@@ -172,7 +173,9 @@ def test_config_means_the_same_to_compose_5(stack: Stack, tmp_path: Path) -> Non
     (tmp_path / "cli-plugins").mkdir()
     (tmp_path / "cli-plugins" / "docker-compose").symlink_to(binary)
     five = {"DOCKER_CONFIG": str(tmp_path)}
-    assert ok(stack.run(["docker", "compose", "version", "--short"], variables=five)).stdout.lstrip("v").startswith("5.")
+    assert (
+        ok(stack.run(["docker", "compose", "version", "--short"], variables=five)).stdout.lstrip("v").startswith("5.")
+    )
     made = ok(stack.inv("config", variables=five))
     assert made.stdout == ok(stack.run(["docker", "compose", "config"], variables=five)).stdout
     line = ["docker", "compose", "config", "--format", "json"]
@@ -278,7 +281,10 @@ def test_createsuperuser_asks_on_a_terminal(stack: Stack) -> None:
     child.close()
     assert child.exitstatus == 0
     assert "a long enough password" not in child.before
-    assert stack.sql("SELECT email FROM users_customuser WHERE username = 'xavier' AND is_superuser") == "xavier@example.com"
+    assert (
+        stack.sql("SELECT email FROM users_customuser WHERE username = 'xavier' AND is_superuser")
+        == "xavier@example.com"
+    )
 
 
 def test_manage_hands_options_on_and_keeps_the_exit_code(stack: Stack) -> None:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-
 from containers.checkout import docker, ok, state, within
 from containers.conftest import Stack
 

@@ -17,9 +17,7 @@ def start_postgres() -> Iterator[Callable[..., Postgres]]:
     servers: list[Postgres] = []
     with contextlib.ExitStack() as stack:
         # Not pytest's folder, which only its owner may enter.
-        scratch = Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="berth-", ignore_cleanup_errors=True))
-        )
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="berth-", ignore_cleanup_errors=True)))
         scratch.chmod(0o755)
 
         def start(version: str = "", started: bool = True, **settings: str) -> Postgres:

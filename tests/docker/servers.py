@@ -80,9 +80,7 @@ class Postgres:
     @property
     def version(self) -> str:
         """The version of the server, such as `15.14`."""
-        report = subprocess.run(
-            [self.binaries / "postgres", "--version"], capture_output=True, text=True, check=True
-        )
+        report = subprocess.run([self.binaries / "postgres", "--version"], capture_output=True, text=True, check=True)
         return report.stdout.split()[2]
 
     def run(self, *command: str) -> None:
@@ -139,9 +137,7 @@ class Postgres:
     @property
     def superuser_environment(self) -> dict[str, str]:
         """The environment of a process of the db container, without the application's variables."""
-        environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(("DB_", "PG"))
-        }
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("DB_", "PG"))}
         connection = {"PGHOST": str(self.directory), "PGPORT": str(self.port)}
         return {**environment, **connection, "PGUSER": SUPERUSER, "PGDATABASE": "postgres"}
 

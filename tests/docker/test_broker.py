@@ -96,17 +96,14 @@ class Broker:
 def test_queues_are_there_with_their_attributes(elasticmq: list[str], tmp_path: Path) -> None:
     broker = Broker(elasticmq, tmp_path)
     with broker.running():
-        attributes = broker.client.get_queue_attributes(QueueUrl=broker.url(), AttributeNames=["All"])[
-            "Attributes"
-        ]
+        attributes = broker.client.get_queue_attributes(QueueUrl=broker.url(), AttributeNames=["All"])["Attributes"]
 
         assert broker.client.get_queue_url(QueueName="default")["QueueUrl"] == broker.url()
         assert broker.client.get_queue_url(QueueName="default-dead-letters")["QueueUrl"]
         assert attributes["VisibilityTimeout"] == "900"
         assert attributes["ReceiveMessageWaitTimeSeconds"] == "20"
         assert attributes["RedrivePolicy"] == (
-            f'{{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:{ACCOUNT}:default-dead-letters",'
-            '"maxReceiveCount":5}'
+            f'{{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:{ACCOUNT}:default-dead-letters","maxReceiveCount":5}}'
         )
     assert broker.check().stdout == f"nothing answers HTTP on port {broker.port}\n"
 
@@ -119,9 +116,7 @@ def test_killed_broker_has_lost_nothing(elasticmq: list[str], tmp_path: Path) ->
         broker.send(*(f"queued {number}" for number in range(9)))
     with broker.running():
         received: list[tuple[str, int]] = []
-        wait_until(
-            lambda: len(received) >= 10 or received.extend(broker.receive()) or False, "10 messages come"
-        )
+        wait_until(lambda: len(received) >= 10 or received.extend(broker.receive()) or False, "10 messages come")
 
         assert sorted(received) == [("in flight", 2), *((f"queued {number}", 1) for number in range(9))]
 
@@ -210,9 +205,7 @@ def test_stopped_worker_gives_its_task_a_bounded_time(
     environment = worker_environment(broker, WORKER_SOFT_SHUTDOWN_TIMEOUT="3")
     with broker.running():
         publish(environment, code, seconds, log)
-        with running(
-            ["bash", str(APP / "start-celery-worker.sh"), "default"], env=environment, cwd=code
-        ) as worker:
+        with running(["bash", str(APP / "start-celery-worker.sh"), "default"], env=environment, cwd=code) as worker:
             wait_until(log.exists, "the task starts")
             started = time.monotonic()
             worker.send_signal(signal.SIGTERM)
@@ -232,9 +225,7 @@ def test_edit_restarts_the_worker_and_the_task_that_it_cut_off(
     environment = worker_environment(broker, WORKER_SOFT_SHUTDOWN_TIMEOUT="1", WORKER_RELOAD="1")
     with broker.running():
         publish(environment, code, 8, log)
-        with running(
-            ["bash", str(APP / "start-celery-worker.sh"), "default"], env=environment, cwd=code
-        ) as worker:
+        with running(["bash", str(APP / "start-celery-worker.sh"), "default"], env=environment, cwd=code) as worker:
             wait_until(log.exists, "the task starts")
             (code / "shop.py").write_text(CELERY_APP.replace('"started"', '"started by new code"'))
             wait_until(lambda: "ended" in log.read_text(), "the new worker ends the task", limit=60)

@@ -135,9 +135,7 @@ def test_database_of_the_superuser_is_handed_over(postgres: Postgres) -> None:
 
 def test_superuser_keeps_its_rights(start_postgres: StartPostgres) -> None:
     server = start_postgres()
-    rights = (
-        "SELECT rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls, rolcanlogin FROM pg_roles"
-    )
+    rights = "SELECT rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls, rolcanlogin FROM pg_roles"
 
     result = server.psql("--file", str(DB_SQL), DB_NAME="postgres", DB_USER=SUPERUSER, DB_PASSWORD="secret")
 
@@ -218,10 +216,7 @@ def test_reset_refuses_the_databases_of_postgresql(postgres: Postgres, name: str
     status, output = run(postgres, RESET, DB_NAME=name, DB_USER="web", DB_PASSWORD="secret")
 
     assert status == os.EX_CONFIG
-    assert (
-        output
-        == f"reset-db.sh: `{name}` is a database of PostgreSQL itself, which is not dropped: check DB_NAME\n"
-    )
+    assert output == f"reset-db.sh: `{name}` is a database of PostgreSQL itself, which is not dropped: check DB_NAME\n"
     assert postgres.query("SELECT count(*) FROM pg_database WHERE datname = %s", name) == [(1,)]
 
 

@@ -132,8 +132,7 @@ def test_text_that_is_no_host_name_is_given_up_at_once(login: Environment) -> No
     assert_refused(
         enter(login(DB_HOST=host, DB_WAIT_TIMEOUT=60), "echo", "ran"),
         os.EX_NOHOST,
-        f"the host name `{host}` cannot be resolved: "
-        "check DB_HOST, and that the database runs (not a host name)",
+        f"the host name `{host}` cannot be resolved: check DB_HOST, and that the database runs (not a host name)",
     )
 
 
@@ -159,9 +158,19 @@ def test_password_is_read_from_a_file(login: Environment, tmp_path: Path, ending
     secret = tmp_path / "secret"
     secret.write_bytes(f"secret{ending}".encode())
 
-    assert (
-        enter(login(DB_PASSWORD="", DB_PASSWORD_FILE=secret), "echo", "ran").stdout == TRYING + UP + "ran\n"
-    )
+    assert enter(login(DB_PASSWORD="", DB_PASSWORD_FILE=secret), "echo", "ran").stdout == TRYING + UP + "ran\n"
+
+
+@pytest.mark.parametrize("password", ['a"b', "a\\tb", "'; import os; os._exit(9) #", "$(exit 9)`exit 9`", "%s{}\n"])
+def test_password_is_no_code(login: Environment, postgres: Postgres, password: str) -> None:
+    postgres.initialise_application("odd", "odd", password)
+    try:
+        result = enter(login(DB_NAME="odd", DB_USER="odd", DB_PASSWORD=password), "echo", "ran")
+    finally:
+        postgres.query("DROP DATABASE odd WITH (FORCE)")
+        postgres.query("DROP ROLE odd")
+
+    assert (result.returncode, result.stdout, result.stderr) == (0, TRYING.replace("shop", "odd") + UP + "ran\n", "")
 
 
 def test_server_that_is_down_is_given_up_after_the_bound(login: Environment) -> None:
@@ -180,15 +189,11 @@ def test_server_that_is_down_is_given_up_after_the_bound(login: Environment) -> 
     assert result.stderr.count("\n") == 1
 
 
-def test_command_runs_soon_after_the_server_is_up(
-    start_postgres: Callable[..., Postgres], login: Environment
-) -> None:
+def test_command_runs_soon_after_the_server_is_up(start_postgres: Callable[..., Postgres], login: Environment) -> None:
     server = start_postgres()
     server.initialise_application()
     server.stop()
-    with running(
-        ["bash", str(APP / "entrypoint.sh"), "date", "+%s.%N"], env=login(DB_PORT=server.port)
-    ) as process:
+    with running(["bash", str(APP / "entrypoint.sh"), "date", "+%s.%N"], env=login(DB_PORT=server.port)) as process:
         time.sleep(0.6)
         server.start()
         up = time.time()
@@ -218,16 +223,18 @@ def listening(answer: bytes | None) -> Iterator[int]:
                         client.sendall(answer)
                         client.close()
 
-        threading.Thread(target=serve, daemon=True).start()
+        server = threading.Thread(target=serve)
+        server.start()
         yield listener.getsockname()[1]
         listener.shutdown(socket.SHUT_RDWR)
+        for client in clients:
+            client.close()
+        server.join()
 
 
 def error_response(code: str, words: str) -> bytes:
     """Return PostgreSQL's message of an error in a server that speaks French."""
-    fields = b"".join(
-        [b"SFATAL\0VFATAL\0C", code.encode(), b"\0M", words.encode(), b"\0Fauth.c\0L1\0Rauth_failed\0\0"]
-    )
+    fields = b"".join([b"SFATAL\0VFATAL\0C", code.encode(), b"\0M", words.encode(), b"\0Fauth.c\0L1\0Rauth_failed\0\0"])
     return b"E" + (len(fields) + 4).to_bytes(4, "big") + fields
 
 

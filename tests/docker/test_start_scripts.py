@@ -34,9 +34,7 @@ def start(script: str, *arguments: str, env: dict[str, str]) -> tuple[list[str],
     with running(["bash", str(APP / script), *arguments], env=env) as process:
         output, errors = process.communicate(timeout=10)
         assert (process.returncode, errors) == (0, "")
-        _, process_id, *command = (
-            output.splitlines() if "gunicorn" not in output else ["", *output.splitlines()]
-        )
+        _, process_id, *command = output.splitlines() if "gunicorn" not in output else ["", *output.splitlines()]
         return command, int(process_id) == process.pid
 
 
@@ -129,9 +127,7 @@ def test_reloading_worker_gets_more_time_to_end_than_its_tasks(recorded: Environ
 
 
 def test_worker_without_a_queue_says_how_to_name_one(recorded: Environment) -> None:
-    result = subprocess.run(
-        ["bash", APP / "start-celery-worker.sh"], env=recorded(), capture_output=True, text=True
-    )
+    result = subprocess.run(["bash", APP / "start-celery-worker.sh"], env=recorded(), capture_output=True, text=True)
 
     assert (result.returncode, result.stdout) == (os.EX_USAGE, "")
     assert result.stderr == "start-celery-worker.sh: no queue given: type `start-celery-worker.sh QUEUE...`\n"

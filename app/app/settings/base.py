@@ -17,12 +17,12 @@ DEBUG = False
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default="")
 
 
-def _is_origin(origin: str) -> None:
-    if not re.match(r"https?://[^/]+$", origin):
+def _are_origins(origins: list[str]) -> None:
+    if not all(re.fullmatch(r"https?://[^/]+", origin) for origin in origins):
         raise ValidationError("each origin is `http://` or `https://` and a host name")
 
 
-CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", default="", validate=_is_origin)
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", default="", validate=_are_origins)
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -97,10 +97,10 @@ USE_I18N = True
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+# The image that is shipped holds them outside the code.
+STATIC_ROOT = Path(env("STATIC_ROOT", default=BASE_DIR / "staticfiles"))
 
 LOG_LEVEL = env("LOG_LEVEL", "log_level", default=20)
-DJANGO_STRUCTLOG_CELERY_ENABLED = False
 # Behind a proxy the address is what the client claims.
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = 10
@@ -112,33 +112,37 @@ def _is_sqs(url: str) -> None:
         raise ValidationError("must start with `sqs://`")
 
 
-def _is_queue(item: str) -> None:
-    name, _, url = item.partition("=")
-    if not re.fullmatch(r"[\w-]{1,80}(\.fifo)?", name) or not re.match(r"https?://[^/]+/.", url):
-        raise ValidationError("each queue is `name=URL`, with commas between them")
+def _are_queues(queues: dict[str, str]) -> None:
+    for name, url in queues.items():
+        if not re.fullmatch(r"[\w-]{1,80}(\.fifo)?", name) or not re.match(r"https?://[^/]+/.", url):
+            raise ValidationError("each queue is `name=URL`, with commas between them")
+    if CELERY_TASK_DEFAULT_QUEUE not in queues:
+        raise ValidationError(f"the queue `{CELERY_TASK_DEFAULT_QUEUE}` is not in it")
+    if len({urlsplit(url).scheme for url in queues.values()}) > 1:
+        raise ValidationError("either all URLs are `http:` or all are `https:`")
 
 
+CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_BROKER_URL = env.secret("CELERY_BROKER_URL", validate=_is_sqs)
-SQS_QUEUE_URLS = dict(item.split("=", 1) for item in env.words("SQS_QUEUE_URLS", validate=_is_queue) if "=" in item)
+SQS_QUEUE_URLS = env.mapping("SQS_QUEUE_URLS", validate=_are_queues)
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "region": env("AWS_REGION"),
     "is_secure": not any(url.startswith("http:") for url in SQS_QUEUE_URLS.values()),
     "predefined_queues": {name: {"url": url} for name, url in SQS_QUEUE_URLS.items()},
-    # The server holds an empty poll for 10 s, so the client hardly needs to pause between two of them; without any
-    # pause kombu spins while every process has its task.
+    # The server holds an empty poll for 10 s, so the client hardly needs to pause between two of them;
+    # without any pause kombu spins while every process has its task.
     "wait_time_seconds": 10,
     "polling_interval": 0.02,
     # Who starts an export waits for this while the broker is down.
     "client-config": {"connect_timeout": 2, "read_timeout": 5, "retries": {"total_max_attempts": 2}},
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ALWAYS_EAGER = env("CELERY_TASK_ALWAYS_EAGER", "bool", default=False)
-# A message leaves the queue after its task succeeded. A task that failed, or whose worker died, is delivered again by
-# SQS, and moved to the dead-letter queue in the end.
+# A message leaves the queue after its task succeeded. A task that failed, or whose worker died, is
+# delivered again by SQS, and moved to the dead-letter queue in the end.
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_ACKS_ON_FAILURE = False
 CELERY_TASK_ACKS_ON_TIMEOUT = False
@@ -153,4 +157,4 @@ CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = env(
     "WORKER_SOFT_SHUTDOWN_TIMEOUT", "float", default=20.0, validate=validate.Range(min=0)
 )
 
-WORKER_HEARTBEAT_FILE = Path(env("WORKER_HEARTBEAT_FILE", default="/tmp/celery-worker-heartbeat"))  # noqa: S108
+WORKER_HEARTBEAT_FILE = Path(env("WORKER_HEARTBEAT_FILE", default="/tmp/celery-worker-heartbeat"))

@@ -5,6 +5,7 @@ from django.core.checks.security.base import (
     SECRET_KEY_MIN_LENGTH,
     SECRET_KEY_MIN_UNIQUE_CHARACTERS,
 )
+from environs import validate
 
 from app.logs import logging_config
 
@@ -19,8 +20,9 @@ if SECRET_KEY and (
     or SECRET_KEY.startswith(SECRET_KEY_INSECURE_PREFIX)
 ):
     env.problems.append(
-        f"SECRET_KEY is too weak: it needs {SECRET_KEY_MIN_LENGTH} characters, {SECRET_KEY_MIN_UNIQUE_CHARACTERS} of "
-        f"them different, and must not start with `{SECRET_KEY_INSECURE_PREFIX}`"
+        f"SECRET_KEY is too weak: it needs {SECRET_KEY_MIN_LENGTH} characters, "
+        f"{SECRET_KEY_MIN_UNIQUE_CHARACTERS} of them different, "
+        f"and must not start with `{SECRET_KEY_INSECURE_PREFIX}`"
     )
 if not ALLOWED_HOSTS:
     env.problems.append("ALLOWED_HOSTS is not set: list the host names to serve, `example.org,www.example.org`")
@@ -32,8 +34,9 @@ LOGGING = logging_config(level=LOG_LEVEL or 20, as_json=True)
 DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 
 SECURE_SSL_REDIRECT = env("SECURE_SSL_REDIRECT", "bool", default=True)
-# An hour: long enough to see what breaks, short enough to take it back. Raise it to a year (31536000) after that.
-SECURE_HSTS_SECONDS = env("SECURE_HSTS_SECONDS", "int", default=3600)
+# An hour: long enough to see what breaks, short enough to take it back. Raise it to a year (31536000) after
+# that.
+SECURE_HSTS_SECONDS = env("SECURE_HSTS_SECONDS", "int", default=3600, validate=validate.Range(min=0))
 SECURE_HSTS_INCLUDE_SUBDOMAINS = env("SECURE_HSTS_INCLUDE_SUBDOMAINS", "bool", default=True)
 SECURE_HSTS_PRELOAD = env("SECURE_HSTS_PRELOAD", "bool", default=True)
 SESSION_COOKIE_SECURE = env("SESSION_COOKIE_SECURE", "bool", default=True)
@@ -46,6 +49,7 @@ MIDDLEWARE.insert(
     MIDDLEWARE.index("django.middleware.security.SecurityMiddleware") + 1,
     "whitenoise.middleware.WhiteNoiseMiddleware",
 )
+# The image holds the files collected for this storage.
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},

@@ -5,20 +5,18 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='WorkerHeartbeat',
+            name="WorkerHeartbeat",
             fields=[
-                ('hostname', models.CharField(max_length=255, primary_key=True, serialize=False)),
-                ('queues', models.CharField(max_length=1000)),
-                ('started_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('seen_at', models.DateTimeField()),
+                ("hostname", models.CharField(max_length=255, primary_key=True, serialize=False)),
+                ("queues", models.CharField(max_length=1000)),
+                ("started_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("seen_at", models.DateTimeField()),
             ],
         ),
     ]

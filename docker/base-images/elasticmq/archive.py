@@ -2,8 +2,9 @@
 
     python archive.py TARGET JAVA
 
-TARGET is what fetch.py made, JAVA the `java` of a JRE of version 25 or later. The server is run once, with messages stored on disk, and records what it loads; later
-runs with this JVM, from within TARGET, use the archive with `-XX:AOTCache=elasticmq.aot`.
+TARGET is what fetch.py made, JAVA the `java` of a JRE of version 25 or later. The server is run once, with messages
+stored on disk, and records what it loads; later runs with this JVM, from within TARGET, use the archive with
+`-XX:AOTCache=elasticmq.aot`.
 """
 
 from __future__ import annotations

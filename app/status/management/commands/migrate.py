@@ -16,7 +16,8 @@ INTERVAL = 0.1
 class Command(migrate.Command):
     """Hold an advisory lock of PostgreSQL while migrating: replicas that start together would race otherwise.
 
-    The lock lives on a connection of its own, which no migration can close, and goes with the process if that dies.
+    The lock lives on a connection of its own, which no migration can close, and goes with the process if
+    that dies.
     """
 
     def handle(self, *args: Any, **options: Any) -> None:

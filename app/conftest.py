@@ -1,0 +1,235 @@
+"""Fixtures of the Django tests. They use the real database and the real broker that the environment names.
+
+A test whose service cannot be reached is skipped with the reason, or fails if `BERTH_REQUIRE_SERVICES` is 1.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import django
+import psycopg2
+import pytest
+
+HERE = Path(__file__).parent
+
+# A bare `pytest` in a checkout: development settings, and the ports that the stack publishes. If the
+# settings module is in the environment, pytest-django has read the settings by now, and everything else has
+# to be there too.
+if not os.environ.get("DJANGO_SETTINGS_MODULE"):
+    defaults = {
+        "DJANGO_SETTINGS_MODULE": "app.settings.local",
+        "SECRET_KEY": "only-for-tests-" + "0123456789abcdefghijklmnopqrstuvwxyz",
+        "DB_HOST": "127.0.0.1",
+        "DB_NAME": "postgres",
+        "DB_USER": "postgres",
+        "DB_PASSWORD": "postgres",
+        "CELERY_BROKER_URL": "sqs://127.0.0.1:9324",
+        "SQS_QUEUE_URLS": "default=http://127.0.0.1:9324/000000000000/default",
+        "AWS_REGION": "elasticmq",
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+    }
+    os.environ.update({name: value for name, value in defaults.items() if not os.environ.get(name)})
+    django.setup()
+
+# Seconds after which a message that a dead worker had is delivered again.
+VISIBILITY = {"Attribute.1.Name": "VisibilityTimeout", "Attribute.1.Value": "4"}
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def without(service: str, error: Exception) -> None:
+    """Skip the test, or fail it where services are required."""
+    reason = f"{service} cannot be reached: {' '.join(str(error).split())}"
+    if os.environ.get("BERTH_REQUIRE_SERVICES") == "1":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> None:
+    """See whether there is a database before pytest-django creates its own in it."""
+    from django.db import connection
+
+    try:
+        psycopg2.connect(**connection.get_connection_params()).close()
+    except psycopg2.OperationalError as error:
+        without("the database", error)
+
+
+@pytest.fixture(autouse=True)
+def as_served_to_the_test_client(settings) -> None:
+    """Let the test client in under production settings too: it speaks plain HTTP."""
+    settings.SECURE_SSL_REDIRECT = False
+    if not (settings.STATIC_ROOT / "staticfiles.json").exists():
+        plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+        settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+        settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if not name.startswith("whitenoise.")]
+
+
+@pytest.fixture
+def environment(settings, db_parameters, tmp_path) -> dict[str, str]:
+    """A complete and sound environment of a process of its own."""
+    inherited = (
+        "PATH",
+        "HOME",
+        "LANG",
+        "PYTHONPATH",
+        "VIRTUAL_ENV",
+        "PYTHONDONTWRITEBYTECODE",
+        "COVERAGE_PROCESS_START",
+    )
+    return {
+        **{name: os.environ[name] for name in inherited if name in os.environ},
+        "DJANGO_SETTINGS_MODULE": "app.settings.local",
+        "SECRET_KEY": "".join(chr(65 + number) for number in range(26)) * 2,
+        "ALLOWED_HOSTS": "example.org",
+        **db_parameters,
+        "CELERY_BROKER_URL": settings.CELERY_BROKER_URL,
+        "SQS_QUEUE_URLS": ",".join(f"{name}={url}" for name, url in settings.SQS_QUEUE_URLS.items()),
+        "AWS_REGION": "elasticmq",
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "WORKER_HEARTBEAT_FILE": str(tmp_path / "heartbeat"),
+    }
+
+
+@pytest.fixture
+def db_parameters() -> dict[str, str]:
+    """The `DB_*` variables of this process' database: the test database, in tests that ask for one."""
+    from django.db import connection
+
+    names = {
+        "HOST": "DB_HOST",
+        "PORT": "DB_PORT",
+        "NAME": "DB_NAME",
+        "USER": "DB_USER",
+        "PASSWORD": "DB_PASSWORD",
+    }
+    return {variable: str(connection.settings_dict[name]) for name, variable in names.items()}
+
+
+@contextmanager
+def database_at(port: int) -> Iterator[None]:
+    """Take the database of this process for one on another port of this machine, where there is none."""
+    from django.db import connection
+
+    connection.close()
+    with mock.patch.dict(connection.settings_dict, HOST="127.0.0.1", PORT=str(port)):
+        yield
+    connection.close()
+
+
+@pytest.fixture
+def run(environment: dict[str, str]) -> Run:
+    """Run Python with the environment, some variables changed; None removes one."""
+
+    def run_python(*arguments: str, **changes: str | None) -> "subprocess.CompletedProcess[str]":
+        variables = {name: value for name, value in {**environment, **changes}.items() if value is not None}
+        return subprocess.run(
+            [sys.executable, *arguments], cwd=HERE, env=variables, text=True, capture_output=True, timeout=60
+        )
+
+    return run_python
+
+
+def ask_sqs(url: str, **form: str) -> str:
+    """Send an unsigned request to a local SQS server."""
+    data = urllib.parse.urlencode({"Version": "2012-11-05", **form}).encode()
+    with urllib.request.urlopen(url, data, timeout=5) as answer:
+        return answer.read().decode()
+
+
+@pytest.fixture
+def queue_url(settings) -> Iterator[str]:
+    """A queue that no other worker listens to."""
+    server = settings.SQS_QUEUE_URLS["default"].rsplit("/", 2)[0]
+    name = f"test-{uuid.uuid4().hex}"
+    try:
+        ask_sqs(server, Action="CreateQueue", QueueName=name, **VISIBILITY)
+    except OSError as error:
+        without("the broker", error)
+    url = f"{server}/000000000000/{name}"
+    yield url
+    ask_sqs(url, Action="DeleteQueue")
+
+
+@pytest.fixture
+def celery_configured():
+    """Change settings of the Celery app of this process, and take the changes back in the end."""
+    from app.celery import app
+
+    def forget_connections() -> None:
+        app._pool = None
+        app.amqp._producer_pool = None
+
+    before: dict[str, object] = {}
+
+    def configure(**changes: object) -> None:
+        for name, value in changes.items():
+            before.setdefault(name, app.conf[name])
+            app.conf[name] = value
+        forget_connections()
+
+    yield configure
+    app.conf.update(before)
+    forget_connections()
+
+
+@pytest.fixture
+def queue(settings, queue_url: str, celery_configured) -> str:
+    """The queue that this process publishes to: one of the test's own; its URL."""
+    options = {
+        **settings.CELERY_BROKER_TRANSPORT_OPTIONS,
+        "predefined_queues": {"default": {"url": queue_url}},
+    }
+    celery_configured(broker_transport_options=options)
+    return queue_url
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 30) -> Any:
+    """Give what the condition gives as soon as that is true."""
+    until = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.05)
+    return value
+
+
+@pytest.fixture
+def worker(environment: dict[str, str], queue_url: str, transactional_db: None) -> Iterator[Callable]:
+    """Start a worker on a queue of its own; killed after the test."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(**changes: str) -> "tuple[subprocess.Popen[str], Path]":
+        environment.update({"SQS_QUEUE_URLS": f"default={queue_url}", **changes})
+        command = [sys.executable, "-W", "ignore", "-m", "celery", "--quiet", "-A", "app", "worker"]
+        command += ["--queues", "default", "--concurrency", "1", "--hostname", "test@worker"]
+        process = subprocess.Popen(
+            command,
+            cwd=HERE,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        processes.append(process)
+        return process, Path(environment["WORKER_HEARTBEAT_FILE"])
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
