@@ -249,6 +249,9 @@ def _copy_packages(target: Path) -> None:
         spec = importlib.util.find_spec(name)
         assert spec and spec.submodule_search_locations
         shutil.copytree(spec.submodule_search_locations[0], target / name)
+    # Invoke reads its own version from there.
+    metadata = next(Path(path) for path in sys.path for path in Path(path).glob("invoke-*.dist-info"))
+    shutil.copytree(metadata, target / metadata.name)
 
 
 def _python(user: str | None) -> str:
