@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import django
 import psycopg2
 import pytest
 
@@ -40,6 +41,7 @@ if not os.environ.get("DJANGO_SETTINGS_MODULE"):
         "AWS_SECRET_ACCESS_KEY": "x",
     }
     os.environ.update({name: value for name, value in defaults.items() if not os.environ.get(name)})
+    django.setup()
 
 # Seconds after which a message that a dead worker had is delivered again.
 VISIBILITY = {"Attribute.1.Name": "VisibilityTimeout", "Attribute.1.Value": "4"}
@@ -73,6 +75,7 @@ def as_served_to_the_test_client(settings) -> None:
     if not (settings.STATIC_ROOT / "staticfiles.json").exists():
         plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
         settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+        settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if not name.startswith("whitenoise.")]
 
 
 @pytest.fixture

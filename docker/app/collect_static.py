@@ -31,6 +31,7 @@ def main(source: str, target: str) -> None:
         STATICFILES_DIRS=[*filter(Path.is_dir, [Path(source)]), *folders],
         STATIC_ROOT=target,
         STATIC_URL="static/",
+        WHITENOISE_KEEP_ONLY_HASHED_FILES=True,
         STORAGES={"staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"}},
     )
     django.setup()

@@ -142,7 +142,9 @@ class Checkout:
 
     def sql(self, query: str, database: str | None = None) -> str:
         """Return what the database answers, unaligned, without headers."""
-        line = ["exec", "-T", "db", "psql", "-U", "postgres", "-d", database or self.value("DB_NAME"), "-qAtc", query]
+        # By variable, because psql takes a name that holds `=` for a connection string.
+        variable = f"PGDATABASE={database or self.value('DB_NAME')}"
+        line = ["exec", "-T", "--env", variable, "db", "psql", "-U", "postgres", "-qAtc", query]
         return ok(self.compose(*line)).stdout.strip()
 
     def container(self, service: str) -> str:

@@ -37,16 +37,6 @@ def test_the_first_process_reaps_orphans(stack: Stack) -> None:
         assert made.stdout.split() == ["docker-init"], service
 
 
-@pytest.mark.parametrize("service", ["app", "worker-default", "broker", "db"])
-def test_a_container_of_the_stack_stops_within_its_grace_period(stack: Stack, service: str) -> None:
-    container = stack.container(service)
-    assert docker("inspect", "-f", "{{.Config.StopTimeout}}", container).stdout.strip() == str(GRACE[service])
-    code, seconds = stopped(container)
-    assert code in (0, 143)
-    # Idle, so that there is nothing to wait for.
-    assert seconds < min(GRACE[service], 15)
-
-
 def test_the_server_that_is_shipped_stops_within_ten_seconds(stack: Stack, shipped: Callable[..., str]) -> None:
     container = shipped("start-prod-server.sh")
     check = ["exec", container, "check-http.sh"]
@@ -63,3 +53,13 @@ def test_the_worker_that_is_shipped_stops_within_ten_seconds(stack: Stack, shipp
     code, seconds = stopped(container)
     assert code in (0, 143)
     assert seconds < 10
+
+
+@pytest.mark.parametrize("service", ["app", "worker-default", "broker", "db"])
+def test_a_container_of_the_stack_stops_within_its_grace_period(stack: Stack, service: str) -> None:
+    container = stack.container(service)
+    assert docker("inspect", "-f", "{{.Config.StopTimeout}}", container).stdout.strip() == str(GRACE[service])
+    code, seconds = stopped(container)
+    assert code in (0, 143)
+    # Idle, so that there is nothing to wait for.
+    assert seconds < min(GRACE[service], 15)

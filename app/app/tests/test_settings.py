@@ -270,30 +270,3 @@ def test_production_is_safe_unless_told_otherwise(run, changes, expected):
     process = run("-c", SHOW.format(names=names), DJANGO_SETTINGS_MODULE=PROD, **changes)
 
     assert (process.stdout, process.stderr) == (f"{expected}\n", "")
-
-
-def test_static_files_are_collected_without_any_environment(run, environment, tmp_path):
-    pytest.importorskip("whitenoise")
-    nothing = dict.fromkeys(name for name in environment if name not in ("PATH", "HOME", "PYTHONPATH"))
-    script = (
-        "import django; from django.conf import settings; from django.core.management import call_command\n"
-        f"django.setup(); settings.STATIC_ROOT = {str(tmp_path / 'static')!r}\n"
-        "call_command('collectstatic', interactive=False, verbosity=0)"
-    )
-
-    process = run("-c", script, **{**nothing, "DJANGO_SETTINGS_MODULE": "app.settings.build"})
-
-    assert (process.returncode, process.stdout, process.stderr) == (0, "", "")
-    assert (tmp_path / "static/staticfiles.json").exists()
-    assert list((tmp_path / "static/users").glob("exports.*.css.gz"))
-
-
-def test_build_settings_cannot_serve(run):
-    script = (
-        "from app.wsgi import application; from django.test import Client\n"
-        "print(Client(headers={'host': 'example.org'}).get('/admin/').status_code)"
-    )
-
-    process = run("-c", script, DJANGO_SETTINGS_MODULE="app.settings.build")
-
-    assert process.stdout.splitlines()[-1:] == ["400"], process.stderr
