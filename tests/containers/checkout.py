@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
+import importlib.metadata
 import json
 import os
 import shutil
@@ -247,13 +247,12 @@ def _copy_files(target: Path) -> None:
 
 def _copy_packages(target: Path) -> None:
     """Copy what the product imports to where another user may read it."""
-    for name in ("invoke", "dotenv", "psutil"):
-        spec = importlib.util.find_spec(name)
-        assert spec and spec.submodule_search_locations
-        shutil.copytree(spec.submodule_search_locations[0], target / name)
-    # Invoke reads its own version from there.
-    metadata = next(Path(path) for path in sys.path for path in Path(path).glob("invoke-*.dist-info"))
-    shutil.copytree(metadata, target / metadata.name)
+    for name in ("invoke", "python-dotenv", "psutil"):
+        for file in importlib.metadata.files(name) or []:
+            # Not the commands in `../../bin`.
+            if ".." not in file.parts and "__pycache__" not in file.parts:
+                (target / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file.locate(), target / file)
 
 
 def _python(user: str | None) -> str:
