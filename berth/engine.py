@@ -19,6 +19,15 @@ def images() -> Argv:
     return ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]
 
 
+def project_names(kind: str) -> Argv:
+    """List the Compose project of each container or volume, stopped ones too.
+
+    :param kind: "container" or "volume".
+    """
+    everything = ["--all"] if kind == "container" else []
+    return ["docker", kind, "ls", *everything, "--format", '{{.Label "com.docker.compose.project"}}']
+
+
 def last_health_output(inspected: str) -> str:
     """Return what the last health check printed, from the output of the line `health`; "" when there was none."""
     log = (json.loads(inspected) or {}).get("Log") or []

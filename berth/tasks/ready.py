@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ def environment(c: Context, *, create: bool = False) -> Project:
     if not here.env_file.exists():
         if not create:
             raise Exit(f"there is no .env yet: type `{here.command()} up`, which makes it from .env.template")
-        _create(here)
+        _create(c, here)
     try:
         found = env.problems(_variables(here), env.parse_template(env.read_text(here.env_template)))
     except env.EnvError as error:
@@ -84,10 +85,11 @@ def _variables(here: Project) -> env.Env:
     return env.read(here.env_file, os.environ)
 
 
-def _create(here: Project) -> None:
+def _create(c: Context, here: Project) -> None:
     bundle = _ca_bundle()
+    name = _project_name(c, here)
     generate = env.generator(
-        folder=here.root.name,
+        folder=name,
         # As root the services keep the user of their image: no server of ours runs as root.
         user_id=os.getuid() or None,
         group_id=os.getgid() if os.getuid() else None,
@@ -99,9 +101,28 @@ def _create(here: Project) -> None:
         raise Exit(f"there is no .env.template in {here.root}: it says which variables .env has to hold") from None
     except env.EnvError as error:
         raise Exit(str(error)) from None
+    except FileExistsError:
+        return  # another task has just made it
     print("made .env from .env.template, with new secrets; only you can read it", file=sys.stderr)
     if bundle:
         print(f"images will be built with your CA bundle {bundle} (BUILD_CA_BUNDLE in .env)", file=sys.stderr)
+
+
+def _project_name(c: Context, here: Project) -> str:
+    """Return a Compose project name that no other checkout has: with its name it would get the other's data."""
+    taken: set[str] = set()
+    for kind in ("container", "volume"):
+        # Without an engine there is nothing that could be mixed up.
+        taken |= set(process.capture(c, docker.project_names(kind), cwd=here.root).stdout.split())
+    wanted = env.project_name(here.root.name)
+    names = itertools.chain([wanted], (f"{wanted}-{number}" for number in itertools.count(2)))
+    name = next(name for name in names if name not in taken)
+    if name != wanted:
+        print(
+            f"the engine has a project `{wanted}` already; this one is `{name}` (COMPOSE_PROJECT_NAME in .env)",
+            file=sys.stderr,
+        )
+    return name
 
 
 def _ca_bundle() -> str | None:
