@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from containers.checkout import ROOT, within
 from containers.conftest import Stack
 
@@ -95,7 +94,9 @@ def load(page: Page, stack: Stack, width: int, scheme: str) -> None:
     page.send("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 600)
     page.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
     page.send("Page.navigate", url=stack.url("/"))
-    within(20, lambda: page.value("document.readyState === 'complete' && !!document.querySelector('.services')"), "loaded")
+    within(
+        20, lambda: page.value("document.readyState === 'complete' && !!document.querySelector('.services')"), "loaded"
+    )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -104,7 +105,9 @@ def test_the_welcome_page_fits_and_shows_the_live_state(page: Page, stack: Stack
     load(page, stack, width, scheme)
     # Its script has asked the server at least once.
     within(
-        20, lambda: page.value("performance.getEntriesByType('resource').some(e => e.initiatorType === 'fetch')"), "asked"
+        20,
+        lambda: page.value("performance.getEntriesByType('resource').some(e => e.initiatorType === 'fetch')"),
+        "asked",
     )
     time.sleep(0.3)
     states = page.value(

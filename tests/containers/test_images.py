@@ -102,7 +102,9 @@ def test_no_secret_of_the_checkout_or_of_the_build_is_in_a_layer(built: Built, t
         assert [name for name, data in blobs.items() if canary.encode() in data] == [], place
     history = docker("history", "--no-trunc", image).stdout + docker("inspect", image).stdout
     assert MARK not in history
-    names = inside(image, "find / -xdev -name '.env*' -o -xdev -name '*.env'; ls -A /run/secrets 2>/dev/null; true", user="0")
+    names = inside(
+        image, "find / -xdev -name '.env*' -o -xdev -name '*.env'; ls -A /run/secrets 2>/dev/null; true", user="0"
+    )
     assert names.split() == []
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from containers.checkout import ROOT, Checkout, checkout, ok
 
 pytestmark = pytest.mark.containers

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from containers.checkout import Checkout, checkout, docker, ok
 from containers.conftest import Stack
 

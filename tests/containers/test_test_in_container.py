@@ -10,12 +10,11 @@ from collections.abc import Iterator
 
 import pexpect
 import pytest
-
 from containers.checkout import Checkout, checkout, ok
 
 pytestmark = pytest.mark.containers
 
-TESTS = '''
+TESTS = """
 import time
 
 import pytest
@@ -35,7 +34,7 @@ def test_that_fails():
 def test_that_takes_long():
     print("I BEGIN")
     time.sleep(300)
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +76,9 @@ def test_a_test_that_fails_fails_the_task(project: Checkout) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_nothing_is_left_after_the_run_is_stopped(project: Checkout, number: signal.Signals) -> None:
-    child = project.spawn(project.task("test-in-container", "--", "-s", "-k", "test_that_takes_long", "probe"), timeout=120)
+    child = project.spawn(
+        project.task("test-in-container", "--", "-s", "-k", "test_that_takes_long", "probe"), timeout=120
+    )
     child.expect("I BEGIN")
     assert len(throw_away(project)) > 5
     if number == signal.SIGINT:
