@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
-import os
 import shutil
 import subprocess
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.containers
+pytestmark = [pytest.mark.containers, pytest.mark.usefixtures("engine")]
 
 FOLDER = Path(__file__).parents[2] / "docker" / "base-images"
 PYTHON, POSTGRES, ELASTICMQ = "local/python:3.13", "local/postgres:18", "local/elasticmq:1.7.1"
@@ -28,17 +27,6 @@ def docker(*arguments: str, check: bool = True, text: str | None = None) -> subp
     made = subprocess.run(["docker", *arguments], input=text, capture_output=True, text=True, check=False, timeout=120)
     assert not check or made.returncode == 0, f"docker {' '.join(arguments)}: {made.stderr}{made.stdout}"
     return made
-
-
-@pytest.fixture(scope="module", autouse=True)
-def engine() -> None:
-    """Skip without an engine and the images, unless BERTH_REQUIRE_ENGINE=1 asks for them."""
-    missing = [
-        image for image in (PYTHON, POSTGRES, ELASTICMQ) if docker("image", "inspect", image, check=False).returncode
-    ]
-    if missing and os.environ.get("BERTH_REQUIRE_ENGINE") != "1":
-        pytest.skip(f"no engine, or no {' '.join(missing)}")
-    assert missing == []
 
 
 @pytest.fixture
