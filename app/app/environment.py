@@ -102,9 +102,7 @@ class Environment:
         try:
             value = self._files.str(name).rstrip("\r\n")
         except (OSError, ValueError):
-            self.problems.append(
-                f"{file_name} cannot be read: it must name a text file that this process may read"
-            )
+            self.problems.append(f"{file_name} cannot be read: it must name a text file that this process may read")
             return None
         if not value:
             self.problems.append(f"{file_name} names an empty file: write the value of {name} into it")

@@ -59,9 +59,7 @@ class SingleFlight:
         with self._lock:
             if self._outcome is None or self._outcome.done():
                 self._outcome = Future()
-                threading.Thread(
-                    target=self._run, args=[self._outcome], name="readiness", daemon=True
-                ).start()
+                threading.Thread(target=self._run, args=[self._outcome], name="readiness", daemon=True).start()
             return self._outcome
 
     def _run(self, outcome: "Future[Results]") -> None:
@@ -92,9 +90,7 @@ def unapplied(applied: set[tuple[str, str]]) -> list[str]:
     """
     migrations = _migrations()
     present = applied | {
-        key
-        for key, replaced in migrations.items()
-        if replaced and all(tuple(item) in applied for item in replaced)
+        key for key, replaced in migrations.items() if replaced and all(tuple(item) in applied for item in replaced)
     }
     return sorted(".".join(key) for key in migrations if key not in present)
 
@@ -120,9 +116,7 @@ def _database() -> Results:
         database = psycopg2.connect(**connection.get_connection_params(), async_=True)
         _until(deadline, database)
         cursor = database.cursor()
-        cursor.execute(
-            "SELECT current_setting('server_version'), to_regclass('django_migrations') IS NOT NULL"
-        )
+        cursor.execute("SELECT current_setting('server_version'), to_regclass('django_migrations') IS NOT NULL")
         _until(deadline, database)
         version, has_table = cursor.fetchone()
         applied: set[tuple[str, str]] = set()

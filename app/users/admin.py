@@ -36,9 +36,7 @@ def start_export(request: HttpRequest, user_ids: list[int] | None) -> HttpRespon
         export.status = export.Status.FAILED
         export.error = "The broker could not be reached, so no worker will see this export: start it again."
         export.save(update_fields=["status", "error"])
-        messages.error(
-            request, f"{export} was not started: the broker could not be reached. Try again later."
-        )
+        messages.error(request, f"{export} was not started: the broker could not be reached. Try again later.")
     else:
         messages.success(request, f"{export} was started. This page shows its progress.")
     return HttpResponseRedirect(reverse("admin:users_userexport_changelist"))
@@ -102,9 +100,7 @@ class UserExportAdmin(admin.ModelAdmin):
     @admin.display(description="export", ordering="pk")
     def name(self, export: UserExport) -> str:
         """Link to the details."""
-        return format_html(
-            '<a href="{}">{}</a>', reverse("admin:users_userexport_change", args=[export.pk]), export
-        )
+        return format_html('<a href="{}">{}</a>', reverse("admin:users_userexport_change", args=[export.pk]), export)
 
     @admin.display(description="status", ordering="status")
     def state(self, export: UserExport) -> str:

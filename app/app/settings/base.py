@@ -97,13 +97,8 @@ USE_I18N = True
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
-# For `prod`, which serves the files, and `build`, which collects them.
-WHITENOISE_STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
-}
-WHITENOISE_KEEP_ONLY_HASHED_FILES = True
+# The image that is shipped holds them outside the code.
+STATIC_ROOT = Path(env("STATIC_ROOT", default=BASE_DIR / "staticfiles"))
 
 LOG_LEVEL = env("LOG_LEVEL", "log_level", default=20)
 # Behind a proxy the address is what the client claims.

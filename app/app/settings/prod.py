@@ -10,7 +10,7 @@ from environs import validate
 from app.logs import logging_config
 
 from .base import *  # noqa: F403
-from .base import ALLOWED_HOSTS, DATABASES, LOG_LEVEL, MIDDLEWARE, SECRET_KEY, WHITENOISE_STORAGES, env
+from .base import ALLOWED_HOSTS, DATABASES, LOG_LEVEL, MIDDLEWARE, SECRET_KEY, env
 
 if env("DEBUG", "bool", default=False):
     env.problems.append("DEBUG is on, which app.settings.prod refuses: unset it")
@@ -25,13 +25,9 @@ if SECRET_KEY and (
         f"and must not start with `{SECRET_KEY_INSECURE_PREFIX}`"
     )
 if not ALLOWED_HOSTS:
-    env.problems.append(
-        "ALLOWED_HOSTS is not set: list the host names to serve, `example.org,www.example.org`"
-    )
+    env.problems.append("ALLOWED_HOSTS is not set: list the host names to serve, `example.org,www.example.org`")
 elif "*" in ALLOWED_HOSTS:
-    env.problems.append(
-        "ALLOWED_HOSTS holds `*`, which lets any Host header in: list the host names to serve"
-    )
+    env.problems.append("ALLOWED_HOSTS holds `*`, which lets any Host header in: list the host names to serve")
 
 LOGGING = logging_config(level=LOG_LEVEL or 20, as_json=True)
 
@@ -53,6 +49,10 @@ MIDDLEWARE.insert(
     MIDDLEWARE.index("django.middleware.security.SecurityMiddleware") + 1,
     "whitenoise.middleware.WhiteNoiseMiddleware",
 )
-STORAGES = WHITENOISE_STORAGES
+# The image holds the files collected for this storage.
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
 
 env.check()

@@ -148,9 +148,7 @@ def test_gunicorn_serves_production_and_logs_json_only(gunicorn, transactional_d
 
 
 def test_gunicorn_ends_with_one_line_for_each_problem(gunicorn):
-    process, _ = gunicorn(
-        "--preload", DJANGO_SETTINGS_MODULE="app.settings.prod", ALLOWED_HOSTS=None, DB_NAME=None
-    )
+    process, _ = gunicorn("--preload", DJANGO_SETTINGS_MODULE="app.settings.prod", ALLOWED_HOSTS=None, DB_NAME=None)
     output, errors = process.communicate(timeout=20)
 
     assert (process.returncode, output, errors) == (3, "", PROBLEMS)

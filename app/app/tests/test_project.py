@@ -48,9 +48,7 @@ def test_shared_task_of_any_application_belongs_to_the_project(run):
 
 
 def test_worker_knows_the_task(run):
-    process = run(
-        "-c", "from app.celery import app; app.loader.import_default_modules(); print(*sorted(app.tasks))"
-    )
+    process = run("-c", "from app.celery import app; app.loader.import_default_modules(); print(*sorted(app.tasks))")
 
     assert "users.tasks.export_users" in process.stdout.split(), process.stderr
 

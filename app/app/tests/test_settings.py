@@ -1,12 +1,4 @@
-import os
-import re
-import shutil
-import subprocess
-import sys
-
 import pytest
-
-from conftest import HERE
 
 CHECK = ("manage.py", "check")
 PROD = "app.settings.prod"
@@ -217,8 +209,7 @@ def test_empty_file_is_refused(run, tmp_path):
 
 
 WEAK = (
-    "SECRET_KEY is too weak: it needs 50 characters, 5 of them different, "
-    "and must not start with `django-insecure-`\n"
+    "SECRET_KEY is too weak: it needs 50 characters, 5 of them different, and must not start with `django-insecure-`\n"
 )
 NO_HOSTS = "ALLOWED_HOSTS is not set: list the host names to serve, `example.org,www.example.org`\n"
 
@@ -279,38 +270,3 @@ def test_production_is_safe_unless_told_otherwise(run, changes, expected):
     process = run("-c", SHOW.format(names=names), DJANGO_SETTINGS_MODULE=PROD, **changes)
 
     assert (process.stdout, process.stderr) == (f"{expected}\n", "")
-
-
-def test_static_files_are_collected_without_environment_and_other_code(tmp_path):
-    """As in the build of an image, which copies no more than this, to keep the result in its cache."""
-    pytest.importorskip("whitenoise")
-    shutil.copy(HERE / "manage.py", tmp_path)
-    shutil.copytree(HERE / "app", tmp_path / "app", ignore=shutil.ignore_patterns("tests", "__pycache__"))
-    for folder in HERE.glob("*/static"):
-        shutil.copytree(folder, tmp_path / folder.relative_to(HERE))
-
-    process = subprocess.run(
-        [sys.executable, "manage.py", "collectstatic", "--noinput", "--settings=app.settings.build"],
-        cwd=tmp_path,
-        env={"PATH": os.environ["PATH"]},
-        text=True,
-        capture_output=True,
-    )
-
-    assert (process.returncode, process.stderr) == (0, "")
-    collected = {path.name for path in (tmp_path / "staticfiles").rglob("*") if path.is_file()}
-    assert "staticfiles.json" in collected
-    for name in ("exports", "welcome", "base"):
-        (hashed,) = [file for file in collected if re.fullmatch(rf"{name}\.[0-9a-f]{{12}}\.css", file)]
-        assert f"{hashed}.gz" in collected
-
-
-def test_build_settings_cannot_serve(run):
-    script = (
-        "from app.wsgi import application; from django.test import Client\n"
-        "print(Client(headers={'host': 'example.org'}).get('/admin/').status_code)"
-    )
-
-    process = run("-c", script, DJANGO_SETTINGS_MODULE="app.settings.build")
-
-    assert process.stdout.splitlines()[-1:] == ["400"], process.stderr

@@ -53,9 +53,7 @@ def test_selected_users_are_exported(admin_client, admin_user, queue):
 
     export = UserExport.objects.get()
     assert response.redirect_chain == [(EXPORTS, 302)]
-    assert messages(response) == [
-        ("success", f"Export {export.pk} was started. This page shows its progress.")
-    ]
+    assert messages(response) == [("success", f"Export {export.pk} was started. This page shows its progress.")]
     assert (export.requested_by, export.user_ids, export.status) == (admin_user, [other.pk], "queued")
     assert readiness._queue_counts(queue, 5) == {"waiting": 1, "in_flight": 0}
 
@@ -101,10 +99,7 @@ def test_list_follows_an_export_while_it_moves(admin_client):
 
     moving = admin_client.get(EXPORTS).text
     assert '<div id="exports" data-moving>' in moving
-    assert (
-        f'<progress value="500" max="2000" aria-label="Export {export.pk}"></progress> 500 of 2000 users'
-        in moving
-    )
+    assert f'<progress value="500" max="2000" aria-label="Export {export.pk}"></progress> 500 of 2000 users' in moving
     assert "Download CSV" not in moving
 
     export_users(export.pk)

@@ -164,9 +164,7 @@ def test_failure_is_told_and_left_to_the_queue(monkeypatch):
     assert len(rows(export)) == 3
 
 
-@pytest.mark.parametrize(
-    "start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"]
-)
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
 def test_text_that_a_spreadsheet_would_run_is_disarmed(start):
     payload = f'{start}cmd|"/c calc"!A1, x'
     CustomUser.objects.create(username="mallory", first_name=payload)

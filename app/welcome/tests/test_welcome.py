@@ -18,10 +18,7 @@ def broker(settings, queue_url):
 
 
 def services(client):
-    return {
-        service["id"]: (service["ok"], service["text"])
-        for service in client.get("/state.json").json()["services"]
-    }
+    return {service["id"]: (service["ok"], service["text"]) for service in client.get("/state.json").json()["services"]}
 
 
 @pytest.mark.parametrize("path", ["/", "/state.json"])

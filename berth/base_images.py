@@ -1,0 +1,84 @@
+"""Read the recipes of docker/base-images/ and write the lines that build what is missing.
+
+A recipe is a folder with a file `recipe.conf` of shell assignments: VARIABLE is the name in .env that takes TAG, the
+image's name; BASE, where there is one, is the recipe whose image it builds on. The rest is for the script `build`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+Argv = list[str]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    name: str
+    variable: str
+    tag: str
+    base: str | None = None
+
+
+def read_recipes(folder: Path) -> list[Recipe]:
+    """Return the recipes of docker/base-images/, each one after that of its base, else by name.
+
+    :raises ValueError: recipes that lack VARIABLE or TAG, cannot be parsed, or build on no recipe or on themselves; all
+        of them are named.
+    """
+    found: dict[str, Recipe] = {}
+    problems: list[str] = []
+    for path in sorted(folder.glob("*/recipe.conf")):
+        try:
+            found[path.parent.name] = _recipe(path.parent.name, path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            problems.append(f"{path}: {error}")
+    for recipe in found.values():
+        path = folder / recipe.name / "recipe.conf"
+        if recipe.base and not (folder / recipe.base / "recipe.conf").is_file():
+            problems.append(f"{path}: BASE is {recipe.base}, but there is no {folder / recipe.base / 'recipe.conf'}")
+    if problems:
+        raise ValueError("\n".join(problems))
+    return [found[name] for name in _in_order(found, folder)]
+
+
+def _recipe(name: str, text: str) -> Recipe:
+    values = assignments(text)
+    if missing := [key for key in ("VARIABLE", "TAG") if not values.get(key)]:
+        raise ValueError(f"{' and '.join(missing)} not set")
+    return Recipe(name, values["VARIABLE"], values["TAG"], values.get("BASE") or None)
+
+
+def assignments(text: str) -> dict[str, str]:
+    """Return the assignments of a shell file that holds nothing else, unquoted.
+
+    :raises ValueError: quotes that are not closed, or a word that is no assignment.
+    """
+    values = {}
+    for word in shlex.split(text, comments=True):
+        name, equals, value = word.partition("=")
+        if not (equals and name.isidentifier() and name.isascii()):
+            raise ValueError(f"{word!r} is not of the form NAME=value")
+        values[name] = value
+    return values
+
+
+def _in_order(found: Mapping[str, Recipe], folder: Path) -> list[str]:
+    graph = {name: {recipe.base} if recipe.base else set() for name, recipe in found.items()}
+    try:
+        return list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        raise ValueError(f"{folder}: the recipes build on each other: {' -> '.join(error.args[1])}") from error
+
+
+def build_lines(recipes: Iterable[Recipe], folder: Path, present: Collection[str]) -> list[Argv]:
+    """Return the lines that build the recipes whose tag is not among `present`, in the order of the recipes."""
+    return [[str(folder / "build"), recipe.name] for recipe in recipes if recipe.tag not in present]
+
+
+def variables(recipes: Iterable[Recipe]) -> dict[str, str]:
+    """Return what .env has to say for Compose and the Dockerfiles to use the images of these recipes."""
+    return {recipe.variable: recipe.tag for recipe in recipes}

@@ -1,0 +1,85 @@
+"""Write `docker compose` lines; nothing else in Berth does.
+
+They run in the project's root, where Compose finds everything by itself: COMPOSE_FILE and COMPOSE_PROJECT_NAME stand in
+`.env`. So each line is short, and can be typed there without Berth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+Argv = list[str]
+
+
+def compose(*arguments: str) -> Argv:
+    return ["docker", "compose", *arguments]
+
+
+def up(services: Sequence[str] = (), *, build: bool = False) -> Argv:
+    return compose("up", "--detach", "--wait", *["--build"] * build, *services)
+
+
+def build(services: Sequence[str] = (), *, no_cache: bool = False, pull: bool = False) -> Argv:
+    return compose("build", *["--no-cache"] * no_cache, *["--pull"] * pull, *services)
+
+
+def logs(services: Sequence[str] = (), *, follow: bool = False, tail: str | None = None) -> Argv:
+    limit = [] if tail is None else ["--tail", tail]
+    return compose("logs", *["--follow"] * follow, *limit, *services)
+
+
+def ps() -> Argv:
+    return compose("ps", "--all")
+
+
+def ps_json() -> Argv:
+    return compose("ps", "--all", "--format", "json")
+
+
+def config() -> Argv:
+    return compose("config")
+
+
+def config_json() -> Argv:
+    return compose("config", "--format", "json")
+
+
+def config_as_written() -> Argv:
+    """The configuration with its `${VARIABLES}` left as they are."""
+    return compose("config", "--no-interpolate", "--format", "json")
+
+
+def stop(services: Sequence[str] = ()) -> Argv:
+    return compose("stop", *services)
+
+
+def restart(services: Sequence[str] = ()) -> Argv:
+    return compose("restart", *services)
+
+
+def down(*, volumes: bool = False) -> Argv:
+    return compose("down", "--remove-orphans", *["--volumes"] * volumes)
+
+
+def exec_(service: str, command: Sequence[str], *, terminal: bool, user: str | None = None) -> Argv:
+    """``terminal`` must be false unless both stdin and stdout are one: Compose refuses otherwise (#13228 there)."""
+    return compose("exec", *["-T"] * (not terminal), *_user(user), service, *command)
+
+
+def run(
+    service: str,
+    command: Sequence[str],
+    *,
+    terminal: bool,
+    user: str | None = None,
+    volumes: Sequence[str] = (),
+    dependencies: bool = True,
+) -> Argv:
+    """A one-off container, removed at its end."""
+    mounts = [word for volume in volumes for word in ("--volume", volume)]
+    alone = ["--no-deps"] * (not dependencies)
+    return compose("run", "--rm", *["-T"] * (not terminal), *alone, *_user(user), *mounts, service, *command)
+
+
+def _user(user: str | None) -> Argv:
+    return [] if user is None else ["--user", user]

@@ -1,0 +1,1 @@
+"""The Invoke shelf: thin tasks on top of the modules of `berth`."""

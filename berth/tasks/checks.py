@@ -1,0 +1,66 @@
+"""Test the project."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from invoke import Context, Exit, task
+
+from berth import compose, process, project, testing
+from berth.arguments import CommandTask
+from berth.tasks import ready
+from berth.tasks.failure import explain
+
+
+@task(
+    klass=CommandTask,
+    iterable=["command"],
+    help={"command": "Arguments for nox: `inv test -- -s lint` runs one session. Without any, all checks run."},
+    auto_shortflags=False,
+)
+def test(c: Context, command: list[str]) -> None:
+    """Run the checks of noxfile.py: linters, types, tests on the host and inside the images."""
+    here = project.of(c)
+    process.run(c, [sys.executable, "-m", "nox", *command], cwd=here.root)
+
+
+@task(
+    klass=CommandTask,
+    iterable=["command"],
+    help={
+        "image": "The image to test in: dev; test, the shipped one with what tests need; dev-... from that lock.",
+        "command": "Arguments for pytest: `inv test-in-container -- -k name`.",
+    },
+    auto_shortflags=False,
+)
+def test_in_container(c: Context, command: list[str], image: str = "dev") -> None:
+    """Test inside a built image, in a stack of its own that is removed afterwards; `nox` calls this for each image."""
+    try:
+        testing.stage(image)
+    except ValueError as error:
+        raise Exit(str(error)) from None
+    here = ready.environment(c, create=True)
+    ready.engine(c)
+    resolved = ready.stack(c)
+    here.reports.mkdir(exist_ok=True)
+    env = testing.environment(
+        ready.compose_files(here), project_name=resolved.project_name, image=image, run=str(os.getpid())
+    )
+    app = ready.role(resolved, "app")
+    process.run(c, compose.build([app]), cwd=here.root, env=env)
+    try:
+        code = process.run(c, compose.up(), cwd=here.root, env=env, check=False)
+        if code != 0:
+            raise Exit(explain(c, resolved, env=env), code=code)
+        line = compose.run(
+            testing.SERVICE,
+            testing.pytest(image, command),
+            terminal=process.is_terminal(),
+            user=project.caller(),
+            volumes=[f"{here.reports}:/reports"],
+            dependencies=False,
+        )
+        process.run(c, line, cwd=here.root, env=env)
+    finally:
+        process.run(c, compose.down(volumes=True), cwd=here.root, env=env, check=False)

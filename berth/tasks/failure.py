@@ -1,0 +1,89 @@
+"""Say why a stack did not start."""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+from collections.abc import Mapping, Sequence
+
+from invoke import Context
+
+from berth import compose, engine, process, project, services
+from berth.tasks import ready
+
+LOG_LINES = "20"
+
+
+def explain(c: Context, stack: services.Stack, *, env: Mapping[str, str] | None = None) -> str:
+    """Return which services failed, with their health log and last lines, and how to do without a registry.
+
+    :param env: the variables that the stack was started with.
+    """
+    found = ready.containers(c, env)
+    # A service that ends at its start may just have been started again.
+    failed = [container for container in found if container.failed] or [
+        container for container in found if container.health == "starting"
+    ]
+    parts = [_container(c, container, env) for container in failed]
+    parts += _taken_ports(c, stack, [container.service for container in found if container.state == "created"])
+    missing = _missing_images(c, stack)
+    if missing:
+        command = project.of(c).command()
+        parts.append(
+            f"not on this machine: {', '.join(missing)}; if no registry can be reached, type "
+            f"`{command} images.base`, which builds replacements from packages, and repeat the command"
+        )
+    return "\n\n".join(parts)
+
+
+def _container(c: Context, container: services.Container, env: Mapping[str, str] | None) -> str:
+    root = project.of(c).root
+    if container.state == "exited":
+        lines = [f"{container.service} failed: it exited with code {container.exit_code}"]
+    elif container.state == "restarting":
+        lines = [f"{container.service} failed: it ends again and again"]
+    else:
+        lines = [f"{container.service} failed: it is {container.health or container.state}"]
+    health = process.capture(c, engine.health(container.name), cwd=root)
+    if health.returncode == 0 and (said := engine.last_health_output(health.stdout)):
+        lines.append(f"its health check says: {said}")
+    log = process.capture(c, compose.logs([container.service], tail=LOG_LINES), cwd=root, env=env)
+    all_lines = process.line(compose.logs([container.service]), env=env)
+    lines += [f"its last lines (`{all_lines}` shows all):", log.stdout.rstrip()]
+    return "\n".join(lines)
+
+
+def _taken_ports(c: Context, stack: services.Stack, waiting: Sequence[str]) -> list[str]:
+    """Return a sentence for each port of the ``waiting`` services that something else listens on."""
+    taken = [
+        (service, position, host, port)
+        for service in waiting
+        for position, (host, port) in enumerate(stack.published(service))
+        if port.isdigit() and _is_taken(host, int(port))
+    ]
+    if not taken:
+        return []
+    written = services.Stack(process.capture(c, compose.config_as_written(), cwd=project.of(c).root).stdout)
+    sentences = []
+    for service, position, host, port in taken:
+        variable = re.match(r"\$\{(\w+)", written.published(service)[position][1])
+        cure = f"set {variable[1]} in .env to a free one" if variable else "publish another one in the compose file"
+        sentences.append(f"port {port} of {host}, for {service}, is taken by another program: {cure}")
+    return sentences
+
+
+def _is_taken(host: str, port: int) -> bool:
+    with socket.socket() as candidate:
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            candidate.bind((host, port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
+
+
+def _missing_images(c: Context, stack: services.Stack) -> list[str]:
+    listed = process.capture(c, engine.images(), cwd=project.of(c).root)
+    present = set(listed.stdout.split())
+    return [image for image in stack.upstream_images() if image not in present]

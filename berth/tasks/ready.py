@@ -1,0 +1,131 @@
+"""Make sure of what a task needs before it starts anything: a sound .env, an engine, a known service."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from invoke import Context, Exit
+
+from berth import compose, env, process, project, services
+from berth import engine as docker
+from berth.project import Project
+
+
+def environment(c: Context, *, create: bool = False) -> Project:
+    """Return the project, with a `.env` that fits its template.
+
+    :param create: make `.env` from the template when there is none.
+    :raises Exit: `.env` is missing, or has problems; all of them are listed.
+    """
+    here = project.of(c)
+    if not here.env_file.exists():
+        if not create:
+            raise Exit(f"there is no .env yet: type `{here.command()} up`, which makes it from .env.template")
+        _create(c, here)
+    try:
+        found = env.problems(_variables(here), env.parse_template(env.read_text(here.env_template)))
+    except env.EnvError as error:
+        raise Exit(str(error)) from None
+    if found:
+        raise Exit(env.message(found))
+    return here
+
+
+def compose_files(here: Project) -> list[str]:
+    """Return the files that Compose reads, as COMPOSE_FILE names them."""
+    return _variables(here).values["COMPOSE_FILE"].split(os.pathsep)
+
+
+def engine(c: Context) -> None:
+    """:raises Exit: no engine answers, or Compose is missing."""
+    answer = process.capture(c, docker.version(), cwd=project.of(c).root)
+    if answer.returncode != 0:
+        raise Exit(docker.complaint(answer.stderr))
+
+
+def stack(c: Context, names: Sequence[str] = ()) -> services.Stack:
+    """Return the services as Compose resolves them.
+
+    :raises Exit: Compose refuses the files, or one of ``names`` is no service.
+    """
+    answer = process.capture(c, compose.config_json(), cwd=project.of(c).root)
+    if answer.returncode != 0:
+        raise Exit(docker.compose_complaint(answer.stderr), code=answer.returncode)
+    resolved = services.Stack(answer.stdout)
+    try:
+        resolved.check(names)
+    except services.Unknown as error:
+        raise Exit(str(error)) from None
+    return resolved
+
+
+def role(stack: services.Stack, role: str) -> str:
+    """Return the service with that role. :raises Exit: there is none, or more than one."""
+    try:
+        return stack.with_role(role)
+    except services.Unknown as error:
+        raise Exit(str(error)) from None
+
+
+def containers(c: Context, env: Mapping[str, str] | None = None) -> list[services.Container]:
+    """Return the containers of the project, stopped ones too.
+
+    :param env: the variables that the project was started with, on top of our own.
+    """
+    answer = process.capture(c, compose.ps_json(), cwd=project.of(c).root, env=env)
+    if answer.returncode != 0:
+        raise Exit(answer.stderr.strip(), code=answer.returncode)
+    return services.containers(answer.stdout)
+
+
+def _variables(here: Project) -> env.Env:
+    return env.read(here.env_file, os.environ)
+
+
+def _create(c: Context, here: Project) -> None:
+    bundle = _ca_bundle()
+    name = _project_name(c, here)
+    generate = env.generator(
+        folder=name,
+        # As root the services keep the user of their image: no server of ours runs as root.
+        user_id=os.getuid() or None,
+        group_id=os.getgid() if os.getuid() else None,
+        ca_bundle=bundle,
+    )
+    try:
+        env.write_new(here.env_file, env.create(env.read_text(here.env_template), generate))
+    except FileNotFoundError:
+        raise Exit(f"there is no .env.template in {here.root}: it says which variables .env has to hold") from None
+    except env.EnvError as error:
+        raise Exit(str(error)) from None
+    except FileExistsError:
+        return  # another task has just made it
+    print("made .env from .env.template, with new secrets; only you can read it", file=sys.stderr)
+    if bundle:
+        print(f"images will be built with your CA bundle {bundle} (BUILD_CA_BUNDLE in .env)", file=sys.stderr)
+
+
+def _project_name(c: Context, here: Project) -> str:
+    """Return a Compose project name that no other checkout has: with its name it would get the other's data."""
+    taken: set[str] = set()
+    for kind in ("container", "volume"):
+        # Without an engine there is nothing that could be mixed up.
+        taken |= set(process.capture(c, docker.project_names(kind), cwd=here.root).stdout.split())
+    wanted = env.project_name(here.root.name)
+    names = itertools.chain([wanted], (f"{wanted}-{number}" for number in itertools.count(2)))
+    name = next(name for name in names if name not in taken)
+    if name != wanted:
+        print(
+            f"the engine has a project `{wanted}` already; this one is `{name}` (COMPOSE_PROJECT_NAME in .env)",
+            file=sys.stderr,
+        )
+    return name
+
+
+def _ca_bundle() -> str | None:
+    """Return the CA bundle that this machine's tools are told to use: builds need it just as they do."""
+    candidates = (os.environ.get(name) for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
+    return next((path for path in candidates if path and os.path.isfile(path)), None)

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+#
+# Install a hash-checked lock into /opt/venv, while an image is built.
+#
+# usage: install-requirements.sh --bootstrap FILE    makes the virtualenv and, apart from it, uv
+#        install-requirements.sh FILE
+set -Eeuo pipefail
+
+readonly VENV=/opt/venv UV=/opt/uv
+readonly CA_BUNDLE=/run/secrets/ca_bundle
+
+trust_ca_bundle() {
+    if [[ -s $CA_BUNDLE ]]; then
+        export SSL_CERT_FILE=$CA_BUNDLE PIP_CERT=$CA_BUNDLE
+    fi
+}
+
+bootstrap() {
+    python3 -m venv "$UV"
+    "$UV/bin/pip" install --quiet --disable-pip-version-check --require-hashes --requirement "$1"
+    "$UV/bin/uv" venv --quiet --python "$(command -v python3)" "$VENV"
+}
+
+install() {
+    "$UV/bin/uv" pip install --quiet --python "$VENV" --link-mode copy --compile-bytecode \
+        --only-binary :all: --require-hashes --requirement "$1"
+    # Left by uv, and writable by everyone.
+    rm -f "$VENV/.lock"
+}
+
+main() {
+    trust_ca_bundle
+    if [[ $1 == --bootstrap ]]; then
+        bootstrap "$2"
+    else
+        install "$1"
+    fi
+}
+
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
+    main "$@"
+fi

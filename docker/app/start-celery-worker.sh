@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+#
+# Work on the tasks of one or more queues: start-celery-worker.sh QUEUE...
+#
+# CELERY_APP                      module of the Celery application (app)
+# CELERY_CONCURRENCY              worker processes; unset: Celery's choice
+# LOG_LEVEL                       INFO
+# WORKER_RELOAD                   1: restart the worker at each edit of the code (development)
+# WORKER_SOFT_SHUTDOWN_TIMEOUT    seconds that running tasks get to end once the worker is to stop (20)
+set -Eeuo pipefail
+
+usage_error() {
+    printf 'start-celery-worker.sh: %s\n' "$@" >&2
+    exit 64
+}
+
+# usage: check_settings QUEUE...
+# Stops with all that is wrong at once.
+check_settings() {
+    local problems=() queue
+    [[ $# -gt 0 ]] || problems+=("no queue given: type \`start-celery-worker.sh QUEUE...\`")
+    for queue in "$@"; do
+        # The characters and the length that SQS allows; also keeps a comma or an option from being smuggled
+        # in.
+        [[ $queue =~ ^[A-Za-z0-9_][A-Za-z0-9_-]{0,79}$ ]] \
+            || [[ $queue =~ ^[A-Za-z0-9_][A-Za-z0-9_-]{0,74}\.fifo$ ]] \
+            || problems+=("\`$queue\` is not a queue name: use up to 80 letters, digits, \`-\` and \`_\`")
+    done
+    [[ ${CELERY_CONCURRENCY:-1} =~ ^([1-9][0-9]*|auto)$ ]] \
+        || problems+=("CELERY_CONCURRENCY is \`$CELERY_CONCURRENCY\`: set a whole number from 1, or \`auto\`")
+    [[ ${LOG_LEVEL:-INFO} =~ ^(DEBUG|INFO|WARNING|ERROR|CRITICAL|FATAL)$ ]] \
+        || problems+=("LOG_LEVEL is \`$LOG_LEVEL\`: set DEBUG, INFO, WARNING, ERROR or CRITICAL")
+    [[ ${WORKER_SOFT_SHUTDOWN_TIMEOUT:-20} =~ ^[0-9]+(\.[0-9]+)?$ ]] \
+        || problems+=("WORKER_SOFT_SHUTDOWN_TIMEOUT is \`$WORKER_SOFT_SHUTDOWN_TIMEOUT\`: set seconds")
+    [[ ${WORKER_RELOAD:-0} =~ ^[01]$ ]] || problems+=("WORKER_RELOAD is \`$WORKER_RELOAD\`: set 1 or 0")
+    [[ ${#problems[@]} -eq 0 ]] || usage_error "${problems[@]}"
+}
+
+main() {
+    check_settings "$@"
+    local queues
+    queues=$(IFS=, && printf '%s' "$*")
+    local command=(celery -A "${CELERY_APP:-app}" worker --queues "$queues" --loglevel "${LOG_LEVEL:-INFO}")
+    [[ -z ${CELERY_CONCURRENCY:-} ]] || command+=(--concurrency "$CELERY_CONCURRENCY")
+    # SIGTERM then means: take no more, give running tasks their time, hand the rest back to the broker.
+    export REMAP_SIGTERM=SIGQUIT
+    echo "Starting worker for $queues.."
+    if [[ ${WORKER_RELOAD:-0} == 1 ]]; then
+        # Above the time for tasks, what the worker needs to hand messages back and to end.
+        local soft=${WORKER_SOFT_SHUTDOWN_TIMEOUT:-20}
+        exec reload-on-edit "$((${soft%.*} + 9))" "${command[@]}"
+    fi
+    exec "${command[@]}"
+}
+
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
+    main "$@"
+fi

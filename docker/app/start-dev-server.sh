@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+#
+# Serve the bind-mounted code with Django's development server, which restarts at each edit.
+set -Eeuo pipefail
+
+main() {
+    echo "Starting server.."
+    exec python manage.py runserver 0.0.0.0:8000
+}
+
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
+    main
+fi

@@ -1,0 +1,26 @@
+"""What more than one folder of tests needs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+
+BASE_IMAGES = ("local/python:3.13", "local/postgres:18", "local/elasticmq:1.7.1")
+
+
+@pytest.fixture(scope="session")
+def engine() -> None:
+    """Skip without an engine and the base images; BERTH_REQUIRE_ENGINE=1 makes that a failure."""
+    try:
+        made = subprocess.run(
+            ["docker", "image", "inspect", *BASE_IMAGES], capture_output=True, text=True, check=False, timeout=30
+        )
+        lacking = made.stderr.strip()
+    except (FileNotFoundError, subprocess.TimeoutExpired) as error:
+        lacking = str(error)
+    if lacking and os.environ.get("BERTH_REQUIRE_ENGINE") == "1":
+        pytest.fail(f"BERTH_REQUIRE_ENGINE=1, and: {lacking}; type `./inv images.base`")
+    if lacking:
+        pytest.skip(f"no engine, or no base images: {lacking}")

@@ -1,0 +1,123 @@
+"""The health checks: silent when healthy, else they say why in `docker inspect`."""
+
+import http.server
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from servers import APP, ROOT, free_port
+
+Environment = Callable[..., dict[str, str]]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """200 on the healthy paths to a client that names localhost; else 503 with a long body."""
+
+    def do_GET(self) -> None:
+        healthy = self.path in ("/status/ready/", "/health", "/up") and self.headers["Host"] == "localhost"
+        body = b'{"database": "down"}' + b"." * 1000
+        self.send_response(200 if healthy else 503)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent."""
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """The port of a server with Handler."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def check(script: Path, **variables: object) -> tuple[int, str, str]:
+    """Return the exit code and the output of a health check."""
+    environment = {"PATH": "/usr/bin:/bin", **{name: str(value) for name, value in variables.items()}}
+    result = subprocess.run(["bash", script], env=environment, capture_output=True, text=True, timeout=10)
+    return result.returncode, result.stdout, result.stderr
+
+
+HTTP = APP / "check-http.sh"
+BROKER = ROOT / "docker/broker/check-broker.sh"
+WORKER = APP / "check-worker.sh"
+
+
+def test_app_is_healthy_when_its_path_answers_200(port: int) -> None:
+    assert check(HTTP, HEALTH_PORT=port) == (0, "", "")
+    assert check(HTTP, HEALTH_PORT=port, HEALTH_PATH="/up") == (0, "", "")
+
+
+def test_app_that_is_not_ready_shows_the_beginning_of_its_answer(port: int) -> None:
+    status, output, errors = check(HTTP, HEALTH_PORT=port, HEALTH_PATH="/broken")
+
+    assert (status, errors) == (1, "")
+    assert output == (
+        "GET /broken: HTTP/1.0 503 Service Unavailable\n" + ('{"database": "down"}' + "." * 1000)[:500] + "\n"
+    )
+
+
+@pytest.mark.parametrize("script", [HTTP, BROKER])
+def test_closed_port_is_reported(script: Path) -> None:
+    port = free_port()
+
+    assert check(script, HEALTH_PORT=port) == (1, f"nothing answers HTTP on port {port}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        (HTTP, "no whole answer to GET /status/ready/ within 3 s\n"),
+        (BROKER, "no answer to GET /health within 3 s\n"),
+    ],
+)
+def test_server_that_hangs_is_reported_after_3_seconds(script: Path, message: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        started = time.monotonic()
+
+        assert check(script, HEALTH_PORT=listener.getsockname()[1]) == (1, message, "")
+        assert 3 <= time.monotonic() - started < 4
+
+
+def test_broker_is_healthy_when_it_answers_200(port: int) -> None:
+    assert check(BROKER, HEALTH_PORT=port) == (0, "", "")
+
+
+@pytest.mark.parametrize("age", [0, 25])
+def test_worker_with_a_young_heartbeat_is_healthy(tmp_path: Path, age: int) -> None:
+    heartbeat = tmp_path / "heart beat"
+    heartbeat.touch()
+    os.utime(heartbeat, (time.time() - age,) * 2)
+
+    assert check(WORKER, WORKER_HEARTBEAT_FILE=heartbeat) == (0, "", "")
+
+
+def test_worker_that_no_longer_stirs_is_reported(tmp_path: Path) -> None:
+    heartbeat = tmp_path / "heartbeat"
+    heartbeat.touch()
+    os.utime(heartbeat, (int(time.time()) - 3600,) * 2)
+
+    status, output, errors = check(WORKER, WORKER_HEARTBEAT_FILE=heartbeat)
+
+    assert (status, errors) == (1, "")
+    assert output in {
+        f"no heartbeat for {age} s: the main loop of the worker hangs ({heartbeat})\n" for age in (3600, 3601)
+    }
+
+
+def test_worker_that_is_not_ready_is_reported(tmp_path: Path) -> None:
+    heartbeat = tmp_path / "missing"
+
+    assert check(WORKER, WORKER_HEARTBEAT_FILE=heartbeat) == (
+        1,
+        f"no heartbeat: {heartbeat} does not exist, so the worker is not ready yet\n",
+        "",
+    )

@@ -1,0 +1,316 @@
+"""The scripts that start the processes of the app image."""
+
+import http.client
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from servers import APP, ROOT, free_port, running, wait_until
+
+Environment = Callable[..., dict[str, str]]
+
+SCRIPTS = sorted(ROOT.glob("docker/*/*.sh"))
+
+
+@pytest.fixture
+def recorded(container: Environment, scripts: Path) -> Environment:
+    """Return a function that gives an environment whose programs print their process id and arguments."""
+    for program in ("python", "gunicorn", "celery", "reload-on-edit"):
+        (scripts / program).unlink(missing_ok=True)
+        (scripts / program).write_text('#!/usr/bin/env bash\nprintf "%s\\n" "$$" "${0##*/}" "$@"\n')
+        (scripts / program).chmod(0o755)
+    return container
+
+
+def start(script: str, *arguments: str, env: dict[str, str]) -> tuple[list[str], bool]:
+    """Run *script*; return the command line it ends in, and whether that took the script's place."""
+    with running(["bash", str(APP / script), *arguments], env=env) as process:
+        output, errors = process.communicate(timeout=10)
+        assert (process.returncode, errors) == (0, "")
+        _, process_id, *command = output.splitlines() if "gunicorn" not in output else ["", *output.splitlines()]
+        return command, int(process_id) == process.pid
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_script_is_valid_executable_and_strict(script: Path) -> None:
+    assert subprocess.run(["bash", "-n", script], capture_output=True).returncode == 0
+    assert os.access(script, os.X_OK)
+    text = script.read_text()
+    assert text.startswith("#!/usr/bin/env bash\n#\n")
+    assert "\nset -Eeuo pipefail\n" in text
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_script_can_be_sourced_without_running(script: Path) -> None:
+    result = subprocess.run(
+        ["bash", "-c", 'source "$1"; declare -F main', "test", script], capture_output=True, text=True
+    )
+
+    assert (result.returncode, result.stdout, result.stderr) == (0, "main\n", "")
+
+
+@pytest.mark.parametrize(
+    ("script", "command"),
+    [
+        ("start-dev-server.sh", ["python", "manage.py", "runserver", "0.0.0.0:8000"]),
+        ("migrate.sh", ["python", "manage.py", "migrate", "--noinput"]),
+        ("start-prod-server.sh", ["gunicorn", "--config", "/usr/local/etc/gunicorn.conf.py", "app.wsgi"]),
+    ],
+)
+def test_script_becomes_its_process(recorded: Environment, script: str, command: list[str]) -> None:
+    assert start(script, env=recorded()) == (command, True)
+
+
+def test_wsgi_module_is_configurable(recorded: Environment) -> None:
+    command, _ = start("start-prod-server.sh", env=recorded(WSGI_MODULE="shop.wsgi"))
+
+    assert command == ["gunicorn", "--config", "/usr/local/etc/gunicorn.conf.py", "shop.wsgi"]
+
+
+def test_worker_becomes_celery_for_its_queues(recorded: Environment) -> None:
+    environment = recorded(CELERY_APP="shop", CELERY_CONCURRENCY="3", LOG_LEVEL="WARNING")
+
+    assert start("start-celery-worker.sh", "default", "mail", env=environment) == (
+        [
+            "celery",
+            "-A",
+            "shop",
+            "worker",
+            "--queues",
+            "default,mail",
+            "--loglevel",
+            "WARNING",
+            "--concurrency",
+            "3",
+        ],
+        True,
+    )
+
+
+def test_worker_has_defaults_and_never_prints_the_broker(recorded: Environment) -> None:
+    empty = dict.fromkeys(["CELERY_APP", "CELERY_CONCURRENCY", "LOG_LEVEL", "WORKER_RELOAD"], "")
+    environment = recorded(CELERY_BROKER_URL="sqs://key:hunter2@broker:9324", **empty)
+
+    with running(["bash", str(APP / "start-celery-worker.sh"), "default"], env=environment) as process:
+        output, errors = process.communicate(timeout=10)
+
+    expected = ["celery", "-A", "app", "worker", "--queues", "default", "--loglevel", "INFO"]
+    assert output.splitlines() == ["Starting worker for default..", str(process.pid), *expected]
+    assert "hunter2" not in output + errors
+
+
+def test_reloading_worker_gets_more_time_to_end_than_its_tasks(recorded: Environment) -> None:
+    environment = recorded(WORKER_RELOAD="1", WORKER_SOFT_SHUTDOWN_TIMEOUT="30.5")
+
+    assert start("start-celery-worker.sh", "default", env=environment) == (
+        [
+            "reload-on-edit",
+            "39",
+            "celery",
+            "-A",
+            "app",
+            "worker",
+            "--queues",
+            "default",
+            "--loglevel",
+            "INFO",
+        ],
+        True,
+    )
+
+
+def test_worker_without_a_queue_says_how_to_name_one(recorded: Environment) -> None:
+    result = subprocess.run(["bash", APP / "start-celery-worker.sh"], env=recorded(), capture_output=True, text=True)
+
+    assert (result.returncode, result.stdout) == (os.EX_USAGE, "")
+    assert result.stderr == "start-celery-worker.sh: no queue given: type `start-celery-worker.sh QUEUE...`\n"
+
+
+def test_worker_reports_all_wrong_settings_at_once(recorded: Environment) -> None:
+    environment = recorded(
+        CELERY_CONCURRENCY="0", LOG_LEVEL="LOUD", WORKER_SOFT_SHUTDOWN_TIMEOUT="1m", WORKER_RELOAD="yes"
+    )
+
+    result = subprocess.run(
+        ["bash", APP / "start-celery-worker.sh", "a,b", "--purge", "ok.fifo"],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+    assert (result.returncode, result.stdout) == (os.EX_USAGE, "")
+    assert result.stderr.splitlines() == [
+        "start-celery-worker.sh: `a,b` is not a queue name: use up to 80 letters, digits, `-` and `_`",
+        "start-celery-worker.sh: `--purge` is not a queue name: use up to 80 letters, digits, `-` and `_`",
+        "start-celery-worker.sh: CELERY_CONCURRENCY is `0`: set a whole number from 1, or `auto`",
+        "start-celery-worker.sh: LOG_LEVEL is `LOUD`: set DEBUG, INFO, WARNING, ERROR or CRITICAL",
+        "start-celery-worker.sh: WORKER_SOFT_SHUTDOWN_TIMEOUT is `1m`: set seconds",
+        "start-celery-worker.sh: WORKER_RELOAD is `yes`: set 1 or 0",
+    ]
+
+
+def test_failed_step_stops_the_script(recorded: Environment, scripts: Path) -> None:
+    (scripts / "python").write_text("#!/bin/sh\nexit 7\n")
+
+    assert subprocess.run(["bash", APP / "migrate.sh"], env=recorded(), capture_output=True).returncode == 7
+
+
+GUNICORN_APP = """
+import time
+
+def application(environ, start_response):
+    time.sleep(float(environ["QUERY_STRING"] or 0))
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "4")])
+    return [b"done"]
+"""
+
+
+@pytest.fixture
+def gunicorn(container: Environment, tmp_path: Path) -> Environment:
+    """Return a function that gives the environment of a start-prod-server.sh that serves GUNICORN_APP."""
+    (tmp_path / "shop.py").write_text(GUNICORN_APP)
+
+    def environment(port: int, **variables: object) -> dict[str, str]:
+        right = {
+            "GUNICORN_CONFIG": APP / "gunicorn.conf.py",
+            "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{port} --chdir {tmp_path}",
+            "WSGI_MODULE": "shop:application",
+            "WEB_CONCURRENCY": "1",
+        }
+        return container(**{**right, **variables})
+
+    return environment
+
+
+def answers(port: int) -> bool:
+    """Return whether something listens on *port*."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_gunicorn_finishes_requests_and_ends_in_time_with_idle_connections_open(
+    gunicorn: Environment,
+) -> None:
+    port = free_port()
+    with running(["bash", str(APP / "start-prod-server.sh")], env=gunicorn(port)) as server:
+        wait_until(lambda: answers(port), "gunicorn listens")
+        idle = http.client.HTTPConnection("127.0.0.1", port)
+        idle.request("GET", "/")
+        assert idle.getresponse().read() == b"done"
+        busy = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        busy.request("GET", "/?2")
+        time.sleep(0.5)
+        started = time.monotonic()
+        server.send_signal(signal.SIGTERM)
+        response = busy.getresponse()
+
+        assert (response.status, response.read()) == (200, b"done")
+        assert server.wait(timeout=10) == 0
+        assert time.monotonic() - started < 5
+
+
+def test_gunicorn_serves_requests_at_the_same_time(gunicorn: Environment) -> None:
+    port = free_port()
+    with running(["bash", str(APP / "start-prod-server.sh")], env=gunicorn(port, WEB_CONCURRENCY="")):
+        wait_until(lambda: answers(port), "gunicorn listens")
+
+        def request() -> None:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            connection.request("GET", "/?1")
+            assert connection.getresponse().status == 200
+
+        clients = [threading.Thread(target=request) for _ in range(4)]
+        started = time.monotonic()
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+
+        assert time.monotonic() - started < 2
+
+
+def test_gunicorn_reports_all_wrong_settings_at_once(gunicorn: Environment) -> None:
+    environment = gunicorn(
+        free_port(),
+        WEB_CONCURRENCY="0",
+        GUNICORN_THREADS="many",
+        GUNICORN_TIMEOUT="-1",
+        GUNICORN_ACCESS_LOG="file",
+    )
+
+    result = subprocess.run(
+        ["bash", APP / "start-prod-server.sh"], env=environment, capture_output=True, text=True, timeout=20
+    )
+
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [
+        "gunicorn.conf.py: WEB_CONCURRENCY is `0`: set a whole number from 1",
+        "gunicorn.conf.py: GUNICORN_THREADS is `many`: set a whole number from 1",
+        "gunicorn.conf.py: GUNICORN_TIMEOUT is `-1`: set a whole number from 1",
+        "gunicorn.conf.py: GUNICORN_ACCESS_LOG is `file`: set `-` or `none`",
+    ]
+
+
+def test_malformed_number_of_workers_is_one_line(gunicorn: Environment) -> None:
+    result = subprocess.run(
+        ["bash", APP / "start-prod-server.sh"],
+        env=gunicorn(free_port(), WEB_CONCURRENCY="two"),
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+
+    assert result.returncode == os.EX_CONFIG
+    assert result.stderr == "start-prod-server.sh: WEB_CONCURRENCY is `two`: set a whole number from 1\n"
+
+
+CONFIGURATION = APP / "gunicorn.conf.py"
+
+
+@pytest.fixture
+def configuration(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """The names that gunicorn.conf.py defines without any variable set."""
+    for name in ("WEB_CONCURRENCY", "GUNICORN_THREADS", "GUNICORN_TIMEOUT", "GUNICORN_ACCESS_LOG"):
+        monkeypatch.delenv(name, raising=False)
+    return runpy.run_path(str(CONFIGURATION))
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"cpu.max": "50000 100000\n"}, 1),
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "max 100000\n"}, 4),
+        ({"cpu.max": "6400000 100000\n"}, 4),
+        ({"cpu/cpu.cfs_quota_us": "250000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 4),
+        ({}, 4),
+    ],
+)
+def test_cpus_are_those_of_the_control_group(
+    configuration: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    files: dict[str, str],
+    expected: int,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+
+    assert configuration["cpus"](tmp_path) == expected
+
+
+def test_gunicorn_ends_before_compose_kills_it(configuration: dict[str, object]) -> None:
+    assert configuration["graceful_timeout"] < 30
+    assert configuration["worker_class"] == "gthread"
+    assert configuration["worker_tmp_dir"] == "/dev/shm"
+    assert configuration["control_socket_disable"] is True

@@ -1,0 +1,54 @@
+"""Tests run by nox, and in throw-away stacks that are removed whatever happens."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Dry = Callable[..., list[str]]
+Inv = Callable[..., tuple[int, str, str]]
+
+
+@pytest.mark.parametrize(
+    ("words", "arguments"), [([], ""), (["--", "-s", "lint"], " -s lint"), (["--", "-k", "a or b"], " -k 'a or b'")]
+)
+def test_test_runs_nox_with_its_arguments(inv: Inv, words: list[str], arguments: str) -> None:
+    assert inv("--dry", "test", *words) == (0, "", f"+ {sys.executable} -m nox{arguments}\n")
+
+
+@pytest.mark.parametrize(
+    ("image", "overlays", "target", "lock"),
+    [
+        ("dev", "docker/docker-compose.test.yml", "dev", ""),
+        ("test", "docker/docker-compose.test.yml:docker/docker-compose.prod.yml", "test", ""),
+        ("dev-django-6.1", "docker/docker-compose.test.yml", "dev", " DEV_LOCK=dev-django-6.1"),
+    ],
+)
+def test_stack_of_a_test_is_its_own_and_removed(
+    dry: Dry, folder: Path, image: str, overlays: str, target: str, lock: str
+) -> None:
+    lines = dry("test-in-container", "--image", image, "--", "-k", "name")
+    name = re.search(r"COMPOSE_PROJECT_NAME=(\S+)", lines[0])
+    assert name and re.fullmatch(rf"{folder.name}-test-{image.replace('.', '-')}-\d+", name[1])
+    env = (
+        f"COMPOSE_ENV_FILES=.env COMPOSE_FILE=docker/docker-compose.yml:{overlays} COMPOSE_PROJECT_NAME={name[1]} "
+        f"BUILD_TARGET={target} APP_IMAGE={folder.name}-app:{image}{lock}"
+    )
+    assert lines == [
+        f"{env} docker compose build app",
+        f"{env} docker compose up --detach --wait",
+        f"{env} docker compose run --rm -T --no-deps --user {os.getuid()}:{os.getgid()} "
+        f"--volume {folder}/reports:/reports test pytest --junitxml=/reports/junit-{image}.xml --cov "
+        f"--cov-report=xml:/reports/coverage-{image}.xml -k name",
+        f"{env} docker compose down --remove-orphans --volumes",
+    ]
+
+
+def test_unknown_image_is_refused(inv: Inv) -> None:
+    message = "no image `prod` to test in: type `--image dev` or `--image test`\n"
+    assert inv("test-in-container", "--image", "prod") == (1, "", message)

@@ -1,0 +1,84 @@
+"""What a task makes sure of first, each with one message that says what to type."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from dry_project import environment, invoke
+
+
+@pytest.fixture
+def project(bare: Path) -> Path:
+    """A project with its `.env`, to be spoiled."""
+    assert invoke(bare, "--dry", "config").code == 0
+    return bare
+
+
+TASKS = ["up", "build", "ps", "exec app ls", "shell", "stop", "restart", "down", "manage check", "reset-db --yes"]
+
+
+@pytest.mark.parametrize("words", TASKS)
+def test_missing_engine_ends_in_one_message(project: Path, words: str) -> None:
+    code, output, errors = invoke(project, *words.split(), DOCKER_HOST=f"unix://{project}/no.sock")
+    assert (code, output) == (1, "")
+    assert errors.startswith(
+        "no Docker engine answers: start Docker Desktop, or type `sudo systemctl start docker`, and repeat the "
+        "command; to install one, see https://docs.docker.com/engine/install/ ("
+    )
+    assert errors.count("\n") == 1
+
+
+def test_missing_docker_ends_in_one_message(project: Path, tmp_path: Path) -> None:
+    message = (
+        "docker is not installed: install Docker Engine or Docker Desktop with Compose, "
+        "see https://docs.docker.com/engine/install/\n"
+    )
+    assert invoke(project, "up", PATH=str(tmp_path / "empty")) == (127, "", message)
+
+
+def test_all_problems_of_env_are_listed_at_once(project: Path) -> None:
+    path = project / ".env"
+    rows = path.read_text().splitlines()
+    rows = [row for row in rows if not row.startswith("DB_NAME=")]
+    rows = ["SECRET_KEY=" if row.startswith("SECRET_KEY=") else row for row in rows] + ["DB_NAMES=app"]
+    path.write_text("\n".join(rows) + "\n")
+    message = (
+        ".env does not match .env.template:\n"
+        f"  - line {len(rows)}: DB_NAMES is not in .env.template; did you mean DB_NAME?\n"
+        "  - SECRET_KEY is empty\n"
+        "  - DB_NAME is missing: add the line `DB_NAME=app`\n"
+    )
+    assert invoke(project, "ps") == (1, "", message)
+
+
+def test_words_of_compose_about_its_files_are_passed_on(engine: None, project: Path) -> None:
+    (project / "docker" / "docker-compose.yml").write_text("services: {app: {image: a, ports: [x:y:z:w]}}\n")
+    refused = subprocess.run(
+        ["docker", "compose", "config"], cwd=project, env=environment(), capture_output=True, text=True
+    )
+    assert refused.returncode != 0
+    assert "x:y" in refused.stderr
+    assert invoke(project, "up") == (refused.returncode, "", refused.stderr.strip() + "\n")
+
+
+def test_missing_role_is_reported(engine: None, project: Path) -> None:
+    (project / "docker" / "docker-compose.yml").write_text("services: {web: {image: a}}\n")
+    message = "no service has the label `berth.role: app`: give it to one of web\n"
+    assert invoke(project, "shell") == (1, "", message)
+
+
+def test_missing_template_is_reported(bare: Path) -> None:
+    (bare / ".env.template").unlink()
+    message = f"there is no .env.template in {bare}: it says which variables .env has to hold\n"
+    assert invoke(bare, "up") == (1, "", message)
+
+
+def test_bundle_of_this_machine_is_taken_for_builds(bare: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "ca bundle.crt"
+    bundle.touch()
+    code, _, errors = invoke(bare, "--dry", "config", SSL_CERT_FILE=str(bundle))
+    assert code == 0
+    assert f"images will be built with your CA bundle {bundle} (BUILD_CA_BUNDLE in .env)\n" in errors
+    assert str(bundle) in (bare / ".env").read_text()

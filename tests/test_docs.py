@@ -1,0 +1,172 @@
+"""What the documents say is there: tests, tasks, files and versions."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from functools import cache
+from pathlib import Path
+
+import pytest
+from invoke.loader import FilesystemLoader
+
+from berth import env
+
+ROOT = Path(__file__).parent.parent
+README, CONTRIBUTING, CHANGELOG = (ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))
+REFERENCE = ROOT / "docs" / "reference.md"
+DOCUMENTS = [README, CONTRIBUTING, CHANGELOG, REFERENCE]
+NUMBERS = [*map(str, range(1, 90)), *(f"D{number}" for number in range(1, 39))]
+
+
+def documents(*paths: Path) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("document", paths or DOCUMENTS, ids=lambda path: path.name)
+
+
+@cache
+def names_in(path: str) -> frozenset[str]:
+    """Return the names of the tests in a file, without importing it."""
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    return frozenset(
+        node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    )
+
+
+def rows() -> list[list[str]]:
+    """Return the cells of every row of the reference."""
+    lines = [line for line in REFERENCE.read_text(encoding="utf-8").splitlines() if re.match(r"\| D?\d+ \|", line)]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+@cache
+def tasks() -> frozenset[str]:
+    """Return the names of the tasks, as Invoke finds them."""
+    module, _ = FilesystemLoader(start=str(ROOT)).load("tasks")
+    return frozenset(module.namespace.task_names)
+
+
+def shown_commands(document: Path) -> list[list[str]]:
+    """Return the words of every `inv` line that a document shows."""
+    text = document.read_text(encoding="utf-8")
+    spans = re.findall(r"`((?:\./)?inv [^`]+)`", text) + re.findall(r"^\$ ((?:\./)?inv .+)$", text, re.MULTILINE)
+    return [shlex.split(span) for span in spans]
+
+
+# --- The reference -----------------------------------------------------------
+
+
+def test_the_reference_has_a_row_for_every_item_and_fault() -> None:
+    assert [row[0] for row in rows()] == NUMBERS
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row[0])
+def test_every_row_names_tests_that_exist_or_says_why_there_are_none(row: list[str]) -> None:
+    assert len(row) == 5
+    *_, what, where, proof = row
+    if proof.startswith("out of scope: "):
+        assert (what, where) == ("Nothing.", "-")
+        assert re.search(r"; counterpart: a later issue \(.+\)$", proof)
+        return
+    names = re.fullmatch(r"(`[\w/.]+::\w+`(<br>)?)+", proof)
+    assert names, f"no test is named in `{proof}`"
+    for path, name in re.findall(r"`([\w/.]+)::(\w+)`", proof):
+        assert (ROOT / path).is_file(), path
+        assert name in names_in(path), f"{path} has no {name}"
+
+
+def test_only_what_speaks_of_aws_stacks_is_out_of_scope() -> None:
+    assert [row[0] for row in rows() if row[4].startswith("out of scope")] == ["89", "D16", "D24", "D26"]
+
+
+# --- Commands ----------------------------------------------------------------
+
+
+def test_every_task_has_a_row_in_the_readme() -> None:
+    listed = re.findall(r"^\| `\./inv ([\w.-]+)` \|", README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(tasks())
+
+
+@documents()
+def test_every_command_shown_is_a_task(document: Path) -> None:
+    unknown = [words for words in shown_commands(document) if words[1] not in tasks() and not words[1].startswith("-")]
+    assert unknown == []
+
+
+@documents()
+def test_every_option_shown_is_one_of_its_task(document: Path) -> None:
+    module, _ = FilesystemLoader(start=str(ROOT)).load("tasks")
+    for words in shown_commands(document):
+        if words[1] not in tasks():
+            continue
+        known = {flag for argument in module.namespace[words[1]].get_arguments() for flag in flags(argument.names)}
+        own = words[2 : words.index("--")] if "--" in words else words[2:]
+        # What follows the command of another program is that program's.
+        if words[1] not in {"exec", "exec-as-host", "manage"}:
+            assert {word for word in own if word.startswith("--")} <= known, words
+
+
+def flags(names: tuple[str, ...]) -> list[str]:
+    return [f"--{name.replace('_', '-')}" for name in names]
+
+
+@documents(README, CONTRIBUTING)
+def test_every_nox_session_shown_is_there(document: Path) -> None:
+    known = set(re.findall(r"^def (\w+)\(session", (ROOT / "noxfile.py").read_text(), re.MULTILINE))
+    known |= set(re.findall(r"@nox\.session\(name=\"([\w-]+)\"", (ROOT / "noxfile.py").read_text()))
+    shown = re.findall(r"(?:nox|inv test --) -s ([\w-]+)", document.read_text(encoding="utf-8"))
+    assert shown
+    assert set(shown) <= known
+
+
+# --- Links, variables and versions -------------------------------------------
+
+
+@documents()
+def test_links_to_files_resolve(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    targets = [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"https?://", target)]
+    missing = []
+    for target in targets:
+        path, _, anchor = target.partition("#")
+        file = document.parent / path if path else document
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            missing.append(target)
+    assert missing == []
+
+
+def anchors(document: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@documents(README)
+def test_every_variable_shown_is_in_the_template(document: Path) -> None:
+    template = env.parse_template(env.read_text(ROOT / ".env.template"))
+    shown = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", document.read_text(encoding="utf-8")))
+    assert shown
+    assert shown - template.keys() == set()
+
+
+def test_versions_are_those_of_the_images_and_locks() -> None:
+    text = " ".join(README.read_text(encoding="utf-8").split())
+    images = {
+        name: variable.default for name, variable in env.parse_template(env.read_text(ROOT / ".env.template")).items()
+    }
+    locked = dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "requirements" / "prod.txt").read_text(), re.MULTILINE))
+    oldest = re.search(r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text())
+    assert oldest
+    versions = {
+        "Python": images["PYTHON_IMAGE"].partition(":")[2],
+        "PostgreSQL": images["POSTGRES_IMAGE"].partition(":")[2],
+        "ElasticMQ": images["BROKER_IMAGE"].partition(":")[2],
+        "Django": locked["django"],
+        "Celery": locked["celery"],
+    }
+    holds = re.search(r"holds (Python .+? ElasticMQ [\d.]+\d)", text)
+    assert holds, "README.md names no versions"
+    shown = dict(re.findall(r"(\w+) (\d[\d.]*\d|\d)", holds[1]))
+    assert shown.keys() == versions.keys()
+    wrong = {name for name, version in shown.items() if not re.match(rf"{re.escape(version)}(?![0-9])", versions[name])}
+    assert wrong == set()
+    assert f"Python {oldest[1]} or newer" in text

