@@ -367,7 +367,7 @@ def row(figure: Figure) -> str:
         return "—" if other is None else f"{other:g} ({other / middle:.1f}x)"
 
     digits = 0 if figure.unit == "MB" else 1 if figure.unit == "ms" or middle >= 10 else 2
-    spread = f"{min(figure.runs):.{digits}f} – {max(figure.runs):.{digits}f}" if len(figure.runs) > 1 else ""
+    spread = f"{min(figure.runs):.{digits}f} - {max(figure.runs):.{digits}f}" if len(figure.runs) > 1 else ""
     cells = (figure.name, f"{middle:.{digits}f} {figure.unit}", spread, beside(figure.reference), beside(figure.rival))
     return f"| {' | '.join(cells)} |"
 
@@ -387,7 +387,7 @@ def main() -> None:
         try:
             # Makes .env and the launcher's virtualenv, which are no part of any figure.
             bench.call("./inv", "config")
-            print("| what | median | least – greatest | reference | best rival |\n|---|---|---|---|---|", flush=True)
+            print("| what | median | least - greatest | reference | best rival |\n|---|---|---|---|---|", flush=True)
             for name, benchmark in zip(names, BENCHMARKS, strict=True):
                 if not options.names or name in options.names:
                     benchmark(bench)
