@@ -7,8 +7,8 @@ The template is the manual and the schema of `.env`:
     # KEY=value   is optional; exactly one `# `, and a value without spaces or in quotes
 
 Each variable stands directly below a comment line that says what it is for. A line `#: secret`,
-`#: project name`, `#: user id`, `#: group id` or `#: ca bundle` between the two says how its value is made
-when `.env` is created; an optional variable becomes active if its value could be made.
+`#: project name`, `#: user id`, `#: group id`, `#: free port` or `#: ca bundle` between the two says how its value
+is made when `.env` is created; an optional variable becomes active if its value could be made.
 
 Reading is python-dotenv's work: it finds the statements, their lines and their values. It is the kept parser
 on PyPI that comes closest to Compose (yaenv refuses values of several lines), and environs, which reads the
@@ -41,7 +41,7 @@ from typing import NamedTuple
 
 from dotenv.parser import Binding, parse_stream
 
-DIRECTIVES = ("secret", "project name", "user id", "group id", "ca bundle")
+DIRECTIVES = ("secret", "project name", "user id", "group id", "free port", "ca bundle")
 
 _NAME = "[A-Za-z_][A-Za-z0-9_]*"
 _STATEMENT = re.compile(
@@ -208,6 +208,8 @@ def parse_template(text: str) -> dict[str, Variable]:
             above -= 1
         if above < 0 or not _COMMENT.match(rows[above]):
             faults.append(Fault(line, f"{match['name']} has no comment line above it: say what it is for"))
+        if directive == "free port" and not re.fullmatch("[0-9]+", match["value"] or ""):
+            faults.append(Fault(line, f"{match['name']} has no port to begin with: write one after the `=`"))
         optional = rows[line - 1].startswith("# ")
         variables[match["name"]] = Variable(match["name"], match["value"] or "", optional, directive, line)
     for index, row in enumerate(rows):
@@ -276,26 +278,31 @@ def quote(value: str) -> str:
     return f'"{value}"'
 
 
-def create(template: str, generate: Callable[[str], str | None]) -> str:
+def create(template: str, generate: Callable[[Variable], str | None]) -> str:
     """Return the text of the first `.env`.
 
     Args:
         template: the text of `.env.template`.
-        generate: makes the value for a directive (see `generator`); None leaves the line as it is.
+        generate: makes the value of a variable with a directive (see `generator`); None leaves the line as it is.
 
     Raises:
         EnvError: the template has faults.
     """
     values = {}
     for variable in parse_template(template).values():
-        if variable.directive and (value := generate(variable.directive)) is not None:
+        if variable.directive and (value := generate(variable)) is not None:
             values[variable.name] = value
     return with_values(template, values)
 
 
 def generator(
-    *, folder: str, user_id: int | None, group_id: int | None, ca_bundle: str | None
-) -> Callable[[str], str | None]:
+    *,
+    folder: str,
+    user_id: int | None,
+    group_id: int | None,
+    ca_bundle: str | None,
+    port: Callable[[Variable], int | None],
+) -> Callable[[Variable], str | None]:
     """Return the function that makes the values for `DIRECTIVES`, a new secret with each call.
 
     Args:
@@ -303,15 +310,22 @@ def generator(
         user_id: numeric id of the user who runs Berth, None to leave the template's line as it is.
         group_id: numeric id of the user's group, or None likewise.
         ca_bundle: path of the host's CA bundle, or None likewise.
+        port: finds the port for a variable; returns None where the template's may stay.
     """
-    makers: dict[str, Callable[[], str | None]] = {
-        "secret": secret,
-        "project name": lambda: project_name(folder),
-        "user id": lambda: None if user_id is None else str(user_id),
-        "group id": lambda: None if group_id is None else str(group_id),
-        "ca bundle": lambda: ca_bundle,
+    makers: dict[str, Callable[[Variable], str | int | None]] = {
+        "secret": lambda _: secret(),
+        "project name": lambda _: project_name(folder),
+        "user id": lambda _: user_id,
+        "group id": lambda _: group_id,
+        "free port": port,
+        "ca bundle": lambda _: ca_bundle,
     }
-    return lambda directive: makers[directive]()
+
+    def generate(variable: Variable) -> str | None:
+        value = makers[variable.directive or ""](variable)
+        return None if value is None else str(value)
+
+    return generate
 
 
 def secret() -> str:

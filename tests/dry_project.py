@@ -49,3 +49,9 @@ def copy(folder: Path) -> Path:
     for file in ("tasks.py", ".env.template", "inv"):
         shutil.copy(ROOT / file, folder)
     return folder
+
+
+def make_env(folder: Path) -> None:
+    """Make the project's `.env` as the product does. It is there without an engine, too, which `config` needs next."""
+    made = invoke(folder, "config")
+    assert (folder / ".env").exists(), made.errors

@@ -34,8 +34,12 @@ TAG='a b'  # a default
 """
 
 
-def generate(directive: str) -> str | None:
-    return {"project name": "shop", "secret": "s3cr$t's", "ca bundle": None}[directive]
+def generate(variable: env.Variable) -> str | None:
+    return {"project name": "shop", "secret": "s3cr$t's", "ca bundle": None}[variable.directive or ""]
+
+
+def variable(directive: str) -> env.Variable:
+    return env.Variable("KEY", default="8000", optional=True, directive=directive, line=1)
 
 
 def found(text: str, environ: dict[str, str] | None = None) -> list[str]:
@@ -200,6 +204,7 @@ def test_all_faults_of_a_template_are_reported() -> None:
             "# Nothing below.\n#: secret\n\n"
             "# Unknown way.\n#: magic\nC=\n"
             "#: secret\nD=\n"
+            "# No port.\n#: free port\n# E=\n"
         )
 
     assert str(caught.value) == (
@@ -210,8 +215,9 @@ def test_all_faults_of_a_template_are_reported() -> None:
         "  - line 8: not `KEY=value`: a name has ASCII letters, digits and `_`, a comment starts with `#`\n"
         "  - line 10: `#: secret` has to stand directly above a variable\n"
         "  - line 13: `#: magic` is unknown: write one of `#: secret`, `#: project name`, `#: user id`,"
-        " `#: group id`, `#: ca bundle`\n"
-        "  - line 16: D has no comment line above it: say what it is for"
+        " `#: group id`, `#: free port`, `#: ca bundle`\n"
+        "  - line 16: D has no comment line above it: say what it is for\n"
+        "  - line 19: E has no port to begin with: write one after the `=`"
     )
 
 
@@ -288,13 +294,13 @@ def test_the_first_env_keeps_the_template_and_fills_in_what_can_be_made() -> Non
 
 
 def test_an_optional_variable_becomes_active_when_its_value_could_be_made() -> None:
-    created = env.create("# Bundle.\n#: ca bundle\n# CA_BUNDLE=\n", lambda directive: "/ca.pem")
+    created = env.create("# Bundle.\n#: ca bundle\n# CA_BUNDLE=\n", lambda variable: "/ca.pem")
 
     assert created == "# Bundle.\n#: ca bundle\nCA_BUNDLE=/ca.pem\n"
 
 
 def test_the_first_env_has_no_problems() -> None:
-    generator = env.generator(folder="My Shop", user_id=1000, group_id=20, ca_bundle=None)
+    generator = env.generator(folder="My Shop", user_id=1000, group_id=20, ca_bundle=None, port=lambda _: None)
 
     created = env.create(TEMPLATE, generator)
 
@@ -303,13 +309,25 @@ def test_the_first_env_has_no_problems() -> None:
 
 
 def test_each_directive_has_its_value() -> None:
-    generate = env.generator(folder="shop", user_id=1234, group_id=20, ca_bundle="/ca.pem")
+    generate = env.generator(
+        folder="shop",
+        user_id=1234,
+        group_id=20,
+        ca_bundle="/ca.pem",
+        port=lambda variable: int(variable.default) + 1,
+    )
 
-    made = {directive: generate(directive) for directive in env.DIRECTIVES}
+    made = {directive: generate(variable(directive)) for directive in env.DIRECTIVES}
 
     assert re.fullmatch("[0-9a-f]{64}", made.pop("secret") or "")
-    assert made == {"project name": "shop", "user id": "1234", "group id": "20", "ca bundle": "/ca.pem"}
-    assert generate("secret") != generate("secret")
+    assert made == {
+        "project name": "shop",
+        "user id": "1234",
+        "group id": "20",
+        "free port": "8001",
+        "ca bundle": "/ca.pem",
+    }
+    assert generate(variable("secret")) != generate(variable("secret"))
 
 
 @pytest.mark.parametrize(
@@ -330,9 +348,10 @@ def test_a_project_is_named_after_its_folder(folder: str, name: str) -> None:
 
 
 def test_what_is_not_known_is_not_made() -> None:
-    generate = env.generator(folder="shop", user_id=None, group_id=None, ca_bundle=None)
+    generate = env.generator(folder="shop", user_id=None, group_id=None, ca_bundle=None, port=lambda _: None)
 
-    assert [generate(directive) for directive in ("user id", "group id", "ca bundle")] == [None, None, None]
+    unknown = ("user id", "group id", "free port", "ca bundle")
+    assert [generate(variable(directive)) for directive in unknown] == [None] * 4
 
 
 @given(st.text())

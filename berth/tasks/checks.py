@@ -43,7 +43,8 @@ def test_in_container(c: Context, command: list[str], image: str = "dev") -> Non
     here = ready.environment(c, create=True)
     ready.engine(c)
     resolved = ready.stack(c)
-    here.reports.mkdir(exist_ok=True)
+    if not c.config.run.dry:
+        here.reports.mkdir(exist_ok=True)
     env = testing.environment(
         ready.compose_files(here), project_name=resolved.project_name, image=image, run=str(os.getpid())
     )

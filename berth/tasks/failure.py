@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import re
-import socket
 from collections.abc import Mapping, Sequence
 
 from invoke import Context
 
-from berth import compose, engine, process, project, services
+from berth import compose, engine, ports, process, project, services
 from berth.tasks import ready
 
 LOG_LINES = "20"
@@ -60,7 +58,7 @@ def _taken_ports(c: Context, stack: services.Stack, waiting: Sequence[str]) -> l
         (service, position, host, port)
         for service in waiting
         for position, (host, port) in enumerate(stack.published(service))
-        if port.isdigit() and _is_taken(host, int(port))
+        if port.isdigit() and ports.is_taken(host, int(port))
     ]
     if not taken:
         return []
@@ -71,16 +69,6 @@ def _taken_ports(c: Context, stack: services.Stack, waiting: Sequence[str]) -> l
         cure = f"set {variable[1]} in .env to a free one" if variable else "publish another one in the compose file"
         sentences.append(f"port {port} of {host}, for {service}, is taken by another program: {cure}")
     return sentences
-
-
-def _is_taken(host: str, port: int) -> bool:
-    with socket.socket() as candidate:
-        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            candidate.bind((host, port))
-        except OSError as error:
-            return error.errno == errno.EADDRINUSE
-    return False
 
 
 def _missing_images(c: Context, stack: services.Stack) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from invoke import Context, Exit
 
-from berth import compose, env, process, project, services
+from berth import compose, env, ports, process, project, services
 from berth import engine as docker
 from berth.project import Project
 
@@ -17,12 +17,12 @@ from berth.project import Project
 def environment(c: Context, *, create: bool = False) -> Project:
     """Return the project, with a `.env` that fits its template.
 
-    :param create: make `.env` from the template when there is none.
+    :param create: make `.env` from the template when there is none, unless in a dry run.
     :raises Exit: `.env` is missing, or has problems; all of them are listed.
     """
     here = project.of(c)
     if not here.env_file.exists():
-        if not create:
+        if c.config.run.dry or not create:
             raise Exit(f"there is no .env yet: type `{here.command()} up`, which makes it from .env.template")
         _create(c, here)
     try:
@@ -87,13 +87,28 @@ def _variables(here: Project) -> env.Env:
 
 def _create(c: Context, here: Project) -> None:
     bundle = _ca_bundle()
-    name = _project_name(c, here)
+    said = ["made .env from .env.template, with new secrets; only you can read it"]
+    if bundle:
+        said.append(f"images will be built with your CA bundle {bundle} (BUILD_CA_BUNDLE in .env)")
+    given: set[int] = set()
+
+    def port(variable: env.Variable) -> int | None:
+        """Choose another port where the template's is taken: by a PostgreSQL of the host, or another checkout."""
+        wanted = int(variable.default)
+        found = ports.free_from(wanted, avoid=given)
+        given.add(found)
+        if found == wanted:
+            return None
+        said.append(f"port {wanted} is taken on this machine: {variable.name}={found} in .env")
+        return found
+
     generate = env.generator(
-        folder=name,
+        folder=_project_name(c, here, said),
         # As root the services keep the user of their image: no server of ours runs as root.
         user_id=os.getuid() or None,
         group_id=os.getgid() if os.getuid() else None,
         ca_bundle=bundle,
+        port=port,
     )
     try:
         env.write_new(here.env_file, env.create(env.read_text(here.env_template), generate))
@@ -103,13 +118,14 @@ def _create(c: Context, here: Project) -> None:
         raise Exit(str(error)) from None
     except FileExistsError:
         return  # another task has just made it
-    print("made .env from .env.template, with new secrets; only you can read it", file=sys.stderr)
-    if bundle:
-        print(f"images will be built with your CA bundle {bundle} (BUILD_CA_BUNDLE in .env)", file=sys.stderr)
+    print("\n".join(said), file=sys.stderr)
 
 
-def _project_name(c: Context, here: Project) -> str:
-    """Return a Compose project name that no other checkout has: with its name it would get the other's data."""
+def _project_name(c: Context, here: Project, said: list[str]) -> str:
+    """Return a Compose project name that no other checkout has: with its name it would get the other's data.
+
+    :param said: takes a line if it is not the folder's.
+    """
     taken: set[str] = set()
     for kind in ("container", "volume"):
         # Without an engine there is nothing that could be mixed up.
@@ -118,10 +134,7 @@ def _project_name(c: Context, here: Project) -> str:
     names = itertools.chain([wanted], (f"{wanted}-{number}" for number in itertools.count(2)))
     name = next(name for name in names if name not in taken)
     if name != wanted:
-        print(
-            f"the engine has a project `{wanted}` already; this one is `{name}` (COMPOSE_PROJECT_NAME in .env)",
-            file=sys.stderr,
-        )
+        said.append(f"the engine has a project `{wanted}` already; this one is `{name}` (COMPOSE_PROJECT_NAME in .env)")
     return name
 
 

@@ -203,3 +203,21 @@ def test_a_task_whose_worker_is_stopped_runs_again(stack: Stack, blocked: Blocke
     ok(stack.inv("up"))
     blocked.release()
     within(30, blocked.finished, "the export is finished")
+
+
+def test_a_task_published_while_the_worker_is_stopped_runs_as_soon_as_it_is_back(stack: Stack) -> None:
+    worker = stack.container("worker-default")
+    docker("stop", worker)
+    # The poll that the stopped worker left behind takes what is published within its second.
+    time.sleep(1.5)
+    number = stack.sql(
+        "INSERT INTO users_userexport (status, done, csv, error, created_at) VALUES ('queued', 0, '', '', now()) "
+        "RETURNING id"
+    )
+    ok(stack.inv("manage", "shell", "-c", f"from users.tasks import export_users; export_users.delay({number})"))
+    docker("start", worker)
+    within(
+        30,
+        lambda: stack.sql(f"SELECT status FROM users_userexport WHERE id = {number}") == "finished",
+        "the export is finished",
+    )

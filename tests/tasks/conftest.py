@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from dry_project import Result, copy, invoke
+from dry_project import Result, copy, invoke, make_env
 
 
 @pytest.fixture(scope="session")
@@ -35,8 +35,7 @@ def bare(tmp_path: Path) -> Path:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a project with its `.env`."""
     folder = copy(tmp_path_factory.mktemp(f"dry-{uuid.uuid4().hex[:8]}-"))
-    made = invoke(folder, "--dry", "config")
-    assert made.code == 0, made.errors
+    make_env(folder)
     return folder
 
 

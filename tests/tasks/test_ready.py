@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
-from dry_project import environment, invoke
+from dry_project import environment, invoke, make_env
+
+from berth import env
 
 
 @pytest.fixture
 def project(bare: Path) -> Path:
     """A project with its `.env`, to be spoiled."""
-    assert invoke(bare, "--dry", "config").code == 0
+    make_env(bare)
     return bare
 
 
@@ -78,7 +81,28 @@ def test_missing_template_is_reported(bare: Path) -> None:
 def test_bundle_of_this_machine_is_taken_for_builds(bare: Path, tmp_path: Path) -> None:
     bundle = tmp_path / "ca bundle.crt"
     bundle.touch()
-    code, _, errors = invoke(bare, "--dry", "config", SSL_CERT_FILE=str(bundle))
-    assert code == 0
+    errors = invoke(bare, "config", SSL_CERT_FILE=str(bundle)).errors
     assert f"images will be built with your CA bundle {bundle} (BUILD_CA_BUNDLE in .env)\n" in errors
     assert str(bundle) in (bare / ".env").read_text()
+
+
+@pytest.mark.parametrize("words", ["up", "build", "config", "images.base", "test-in-container"])
+def test_a_dry_run_makes_nothing(bare: Path, words: str) -> None:
+    before = sorted(bare.rglob("*"))
+    message = "there is no .env yet: type `./inv up`, which makes it from .env.template\n"
+    assert invoke(bare, "--dry", words) == (1, "", message)
+    assert sorted(path for path in bare.rglob("*") if "__pycache__" not in str(path)) == before
+
+
+def test_ports_that_are_taken_are_left_to_who_has_them(bare: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = server.getsockname()[1]
+        template = bare / ".env.template"
+        lines = template.read_text().replace("# DB_PUBLISHED_PORT=5432", f"# DB_PUBLISHED_PORT={taken}")
+        template.write_text(lines.replace("# BROKER_PUBLISHED_PORT=9324", f"# BROKER_PUBLISHED_PORT={taken}"))
+        errors = invoke(bare, "config").errors
+    values = env.read(bare / ".env", {}).values
+    chosen = [int(values[f"{service}_PUBLISHED_PORT"]) for service in ("DB", "BROKER")]
+    assert taken < chosen[0] < chosen[1]
+    for service, port in zip(("DB", "BROKER"), chosen, strict=True):
+        assert f"port {taken} is taken on this machine: {service}_PUBLISHED_PORT={port} in .env\n" in errors

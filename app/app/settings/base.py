@@ -129,9 +129,11 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "region": env("AWS_REGION"),
     "is_secure": not any(url.startswith("http:") for url in SQS_QUEUE_URLS.values()),
     "predefined_queues": {name: {"url": url} for name, url in SQS_QUEUE_URLS.items()},
-    # The server holds an empty poll for 10 s, so the client hardly needs to pause between two of them;
-    # without any pause kombu spins while every process has its task.
-    "wait_time_seconds": 10,
+    # The server holds an empty poll for that many seconds. ElasticMQ goes on holding the poll of a worker that
+    # is gone: a message published meanwhile goes there, and is hidden for the queue's visibility timeout. So
+    # the time is short.
+    "wait_time_seconds": 1,
+    # A pause between two polls; without any, kombu spins while every process has its task.
     "polling_interval": 0.02,
     # Who starts an export waits for this while the broker is down.
     "client-config": {"connect_timeout": 2, "read_timeout": 5, "retries": {"total_max_attempts": 2}},

@@ -12,9 +12,8 @@ from status import readiness
 from users.models import CustomUser, UserExport
 from users.tasks import LOCK, export_users
 
-# Seconds. The poll that a dead worker left behind may take the message once more, which then stays invisible
-# for the queue's timeout of 4 s and waits for the next poll, every 10 s.
-REDELIVERY = 60
+# Seconds. The poll that a dead worker left behind may take the message once more, for the queue's timeout of 4 s.
+REDELIVERY = 30
 
 EMPTY = {"waiting": 0, "in_flight": 0}
 

@@ -1,0 +1,33 @@
+"""Find out which ports of this machine are free."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Collection
+
+LAST = 65535
+
+
+def is_taken(host: str, port: int) -> bool:
+    """Tell whether something listens there already."""
+    with socket.socket() as candidate:
+        # Or a connection that has just been closed would count.
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            candidate.bind((host, port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
+
+
+def free_from(port: int, *, host: str = "127.0.0.1", avoid: Collection[int] = ()) -> int:
+    """Return the first free port from ``port`` on.
+
+    :param avoid: ports that are meant for something else.
+    :raises LookupError: all of them are taken.
+    """
+    for candidate in range(port, LAST + 1):
+        if candidate not in avoid and not is_taken(host, candidate):
+            return candidate
+    raise LookupError(f"every port of {host} from {port} on is taken")
