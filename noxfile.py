@@ -49,7 +49,7 @@ def types(session: nox.Session) -> None:
 def test(session: nox.Session) -> None:
     """Test the suite on the host."""
     install(session, "suite")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "--junitxml=reports/junit-suite.xml", *session.posargs)
 
 
 @nox.session(name="test-django")
@@ -67,8 +67,9 @@ def test_django(session: nox.Session) -> None:
         "CELERY_BROKER_URL": f"sqs://{broker}",
         "SQS_QUEUE_URLS": f"default=http://{broker}/000000000000/default",
     }
+    report = f"--junitxml={Path('reports/junit-host.xml').absolute()}"
     session.chdir(variables.get("DJANGO_FOLDER", "app"))
-    session.run("pytest", *session.posargs, env={**variables, **services} if variables else {})
+    session.run("pytest", report, *session.posargs, env={**variables, **services} if variables else {})
 
 
 @nox.session(default=False)
