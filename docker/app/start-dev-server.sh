@@ -5,7 +5,7 @@ set -Eeuo pipefail
 
 main() {
     echo "Starting server.."
-    exec python manage.py runserver 0.0.0.0:8000
+    exec reload-on-request python manage.py runserver 0.0.0.0:8000
 }
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then

@@ -60,6 +60,7 @@ def scripts(tmp_path: Path) -> Path:
     for module, command in {
         "wait_for_database.py": "wait-for-database",
         "reload_on_edit.py": "reload-on-edit",
+        "reload_on_request.py": "reload-on-request",
     }.items():
         (folder / command).write_text(f'#!/bin/sh\nexec "{sys.executable}" "{APP / module}" "$@"\n')
         (folder / command).chmod(0o755)

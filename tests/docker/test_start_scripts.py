@@ -6,6 +6,7 @@ import runpy
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,7 @@ SCRIPTS = sorted(ROOT.glob("docker/*/*.sh"))
 @pytest.fixture
 def recorded(container: Environment, scripts: Path) -> Environment:
     """Return a function that gives an environment whose programs print their process id and arguments."""
-    for program in ("python", "gunicorn", "celery", "reload-on-edit"):
+    for program in ("python", "gunicorn", "celery", "reload-on-edit", "reload-on-request"):
         (scripts / program).unlink(missing_ok=True)
         (scripts / program).write_text('#!/usr/bin/env bash\nprintf "%s\\n" "$$" "${0##*/}" "$@"\n')
         (scripts / program).chmod(0o755)
@@ -60,7 +61,7 @@ def test_script_can_be_sourced_without_running(script: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "command"),
     [
-        ("start-dev-server.sh", ["python", "manage.py", "runserver", "0.0.0.0:8000"]),
+        ("start-dev-server.sh", ["reload-on-request", "python", "manage.py", "runserver", "0.0.0.0:8000"]),
         ("migrate.sh", ["python", "manage.py", "migrate", "--noinput"]),
         ("start-prod-server.sh", ["gunicorn", "--config", "/usr/local/etc/gunicorn.conf.py", "app.wsgi"]),
     ],
@@ -314,3 +315,47 @@ def test_gunicorn_ends_before_compose_kills_it(configuration: dict[str, object])
     assert configuration["worker_class"] == "gthread"
     assert configuration["worker_tmp_dir"] == "/dev/shm"
     assert configuration["control_socket_disable"] is True
+
+
+COUNTING = """
+import os, pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+starts = pathlib.Path(sys.argv[1])
+with starts.open("a") as file:
+    file.write(os.environ["RUN_MAIN"] + "\\n")
+code = sys.argv[1 + len(starts.read_text().splitlines())]
+if code == "stay":
+    time.sleep(60)
+os.kill(os.getpid(), signal.SIGKILL) if code == "killed" else sys.exit(int(code))
+"""
+
+
+def reloader(folder: Path, *codes: str) -> list[str]:
+    """Return the line of the reloader with a child that ends with *codes*, one at each of its starts."""
+    return [
+        sys.executable,
+        str(APP / "reload_on_request.py"),
+        sys.executable,
+        "-c",
+        COUNTING,
+        *map(str, (folder, *codes)),
+    ]
+
+
+@pytest.mark.parametrize(("last", "code"), [("0", 0), ("1", 1), ("killed", 137)])
+def test_server_is_started_again_as_long_as_it_asks_for_it(tmp_path: Path, last: str, code: int) -> None:
+    starts = tmp_path / "starts"
+    done = subprocess.run(reloader(starts, "3", "3", last), capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
+    assert starts.read_text() == "true\n" * 3
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_reloader_passes_a_signal_on_and_does_not_start_again(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    starts = tmp_path / "starts"
+    with running(reloader(starts, "3", "stay")) as process:
+        wait_until(lambda: starts.exists() and starts.read_text() == "true\n" * 2, "the second child runs")
+        process.send_signal(number)
+        assert process.wait(10) == code
