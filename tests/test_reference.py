@@ -178,7 +178,8 @@ def test_nothing_starts_before_what_it_needs_is_ready(services: dict[str, Any]) 
     assert conditions == {
         "db": {},
         "broker": {},
-        "migrate": {"db": "service_healthy"},
+        # Its entry point waits until it can log in.
+        "migrate": {"db": "service_started"},
         "app": ready,
         "worker-default": ready,
     }

@@ -32,7 +32,8 @@ import psycopg2._psycopg
 from psycopg2.extensions import POLL_OK, POLL_READ
 
 FIRST_PAUSE_S = 0.05
-LAST_PAUSE_S = 1.0
+LAST_PAUSE_S = 0.1
+LINES_EVERY_S = 1.0
 ATTEMPT_LIMIT_S = 5.0
 # Docker's DNS knows a service only while its container is on the network, so an unknown name may be one that
 # is just (re)starting. That takes seconds; a name that is still unknown then is misspelt, and more waiting
@@ -242,7 +243,7 @@ class Waiter:
             if isinstance(self.reason, NameUnknown) and time.monotonic() > resolvable_until:
                 raise unknown_host(self.settings, str(self.reason))
             if time.monotonic() >= next_line:
-                next_line = time.monotonic() + LAST_PAUSE_S
+                next_line = time.monotonic() + LINES_EVERY_S
                 print("Postgres is unavailable - sleeping", flush=True)
             time.sleep(pause)
             pause = min(pause * 1.5, LAST_PAUSE_S)
