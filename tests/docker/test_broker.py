@@ -235,3 +235,13 @@ def test_edit_restarts_the_worker_and_the_task_that_it_cut_off(
             output = worker.stdout.read() if worker.stdout else ""
         assert log.read_text().splitlines() == ["started", "started by new code", "ended"]
         assert output.count("Code has changed, restarting..\n") == 1
+
+
+def test_broker_that_cannot_keep_messages_is_not_healthy(elasticmq: list[str], tmp_path: Path) -> None:
+    """Although it answers to GET /health."""
+    (tmp_path / "elasticmq.mv.db").mkdir()
+    broker = Broker(elasticmq, tmp_path)
+    with running(broker.command):
+        wait_until(lambda: "nothing answers" not in broker.check().stdout, "ElasticMQ answers", limit=60)
+        checked = broker.check()
+    assert (checked.returncode, checked.stdout) == (1, "the broker has no queue: its log says why\n")

@@ -15,13 +15,16 @@ from servers import APP, ROOT, free_port
 Environment = Callable[..., dict[str, str]]
 
 
+ANSWERS = {"/status/ready/": (200, b""), "/up": (200, b"")}
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
-    """200 on the healthy paths to a client that names localhost; else 503 with a long body."""
+    """What ANSWERS says, to a client that names localhost; else 503 with a long body."""
 
     def do_GET(self) -> None:
-        healthy = self.path in ("/status/ready/", "/health", "/up") and self.headers["Host"] == "localhost"
-        body = b'{"database": "down"}' + b"." * 1000
-        self.send_response(200 if healthy else 503)
+        otherwise = (503, b'{"database": "down"}' + b"." * 1000)
+        status, body = ANSWERS.get(self.path, otherwise) if self.headers["Host"] == "localhost" else otherwise
+        self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -76,7 +79,7 @@ def test_closed_port_is_reported(script: Path) -> None:
     ("script", "message"),
     [
         (HTTP, "no whole answer to GET /status/ready/ within 3 s\n"),
-        (BROKER, "no answer to GET /health within 3 s\n"),
+        (BROKER, "no answer to ListQueues within 3 s\n"),
     ],
 )
 def test_server_that_hangs_is_reported_after_3_seconds(script: Path, message: str) -> None:
@@ -87,8 +90,19 @@ def test_server_that_hangs_is_reported_after_3_seconds(script: Path, message: st
         assert 3 <= time.monotonic() - started < 4
 
 
-def test_broker_is_healthy_when_it_answers_200(port: int) -> None:
-    assert check(BROKER, HEALTH_PORT=port) == (0, "", "")
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [
+        ((200, b"<ListQueuesResult><QueueUrl>http://x/default</QueueUrl></ListQueuesResult>"), (0, "", "")),
+        ((200, b"<ListQueuesResult></ListQueuesResult>"), (1, "the broker has no queue: its log says why\n", "")),
+        ((503, b"<QueueUrl>"), (1, "ListQueues: HTTP/1.0 503 Service Unavailable\n", "")),
+    ],
+)
+def test_broker_is_healthy_when_it_has_a_queue(
+    monkeypatch: pytest.MonkeyPatch, port: int, answer: tuple[int, bytes], result: tuple[int, str, str]
+) -> None:
+    monkeypatch.setitem(ANSWERS, "/?Action=ListQueues&Version=2012-11-05", answer)
+    assert check(BROKER, HEALTH_PORT=port) == result
 
 
 @pytest.mark.parametrize("age", [0, 25])
