@@ -40,8 +40,8 @@ def test_in_container(c: Context, command: list[str], image: str = "dev") -> Non
         testing.stage(image)
     except ValueError as error:
         raise Exit(str(error)) from None
-    here = ready.environment(c, create=True)
     ready.engine(c)
+    here = ready.environment(c, create=True)
     resolved = ready.stack(c)
     if not c.config.run.dry:
         here.reports.mkdir(exist_ok=True)

@@ -24,8 +24,8 @@ COMMAND = {"command": "A service, then the command to run in it, as you would ty
 )
 def up(c: Context, name: list[str], build: bool = False, attach: bool = False) -> None:
     """Start the services and wait until they are healthy."""
-    here = ready.environment(c, create=True)
     ready.engine(c)
+    here = ready.environment(c, create=True)
     stack = ready.stack(c, name)
     code = process.run(c, compose.up(name, build=build), cwd=here.root, check=False)
     if c.config.run.dry:
@@ -52,8 +52,8 @@ def up(c: Context, name: list[str], build: bool = False, attach: bool = False) -
 )
 def build(c: Context, name: list[str], prod: bool = False, no_cache: bool = False, pull: bool = False) -> None:
     """Build the images."""
-    here = ready.environment(c, create=True)
     ready.engine(c)
+    here = ready.environment(c, create=True)
     stack = ready.stack(c, name)
     line = compose.build(name, no_cache=no_cache, pull=pull)
     env = {"BUILD_TARGET": "prod"} if prod else {}

@@ -33,6 +33,14 @@ def test_missing_engine_ends_in_one_message(project: Path, words: str) -> None:
     assert errors.count("\n") == 1
 
 
+@pytest.mark.parametrize("words", ["up", "build", "images.base", "test-in-container"])
+def test_nothing_is_made_without_an_engine(bare: Path, words: str) -> None:
+    code, _, errors = invoke(bare, words, DOCKER_HOST=f"unix://{bare}/no.sock")
+    assert (code, errors.count("\n")) == (1, 1)
+    assert errors.startswith("no Docker engine answers: ")
+    assert not (bare / ".env").exists()
+
+
 def test_missing_docker_ends_in_one_message(project: Path, tmp_path: Path) -> None:
     message = (
         "docker is not installed: install Docker Engine or Docker Desktop with Compose, "
@@ -87,11 +95,14 @@ def test_bundle_of_this_machine_is_taken_for_builds(bare: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("words", ["up", "build", "config", "images.base", "test-in-container"])
-def test_a_dry_run_makes_nothing(bare: Path, words: str) -> None:
-    before = sorted(bare.rglob("*"))
+def test_a_dry_run_makes_nothing(engine: None, bare: Path, words: str) -> None:
+    def files() -> list[Path]:
+        return sorted(path for path in bare.rglob("*") if "__pycache__" not in path.parts)
+
+    before = files()
     message = "there is no .env yet: type `./inv up`, which makes it from .env.template\n"
     assert invoke(bare, "--dry", words) == (1, "", message)
-    assert sorted(path for path in bare.rglob("*") if "__pycache__" not in str(path)) == before
+    assert files() == before
 
 
 def test_ports_that_are_taken_are_left_to_who_has_them(bare: Path) -> None:
