@@ -231,7 +231,7 @@ def edit(bench: Bench) -> None:
         bench.build(target)
         runs = []
         for number in range(2 * bench.runs):
-            module.write_text(f"{module.read_text()}\n# edit {target} {number}\n")
+            module.write_text(f"{module.read_text()}\n# {bench.project} {target} {number}\n")
             runs.append(bench.build(target))
         bench.add(f"{target} rebuild after an edit", "s", runs, reference, rival)
 
@@ -253,7 +253,7 @@ def dependency(bench: Bench) -> None:
     bench.build("prod")
     runs = []
     for package, _ in zip(new_packages(bench), range(bench.runs), strict=False):
-        lock.write_text(f"{before.rstrip()}\n{package}\n")
+        lock.write_text(f"{before.rstrip()}\n# {bench.project}: no layer of an earlier benchmark fits\n{package}\n")
         runs.append(bench.build("prod"))
     lock.write_text(before)
     bench.add("prod rebuild after one added dependency", "s", runs, 23.5, 8.8)
@@ -369,7 +369,7 @@ def row(figure: Figure) -> str:
         return "—" if other is None else f"{other:g} ({other / middle:.1f}x)"
 
     digits = 0 if figure.unit == "MB" else 1 if figure.unit == "ms" or middle >= 10 else 2
-    spread = f"{min(figure.runs):.{digits}f} - {max(figure.runs):.{digits}f}" if len(figure.runs) > 1 else ""
+    spread = f"{min(figure.runs):.{digits}f} to {max(figure.runs):.{digits}f}" if len(figure.runs) > 1 else ""
     cells = (figure.name, f"{middle:.{digits}f} {figure.unit}", spread, beside(figure.reference), beside(figure.rival))
     return f"| {' | '.join(cells)} |"
 
@@ -389,7 +389,7 @@ def main() -> None:
         try:
             # Makes .env and the launcher's virtualenv, which are no part of any figure.
             bench.call("./inv", "config")
-            print("| what | median | least - greatest | reference | best rival |\n|---|---|---|---|---|", flush=True)
+            print("| what | median | least to greatest | reference | best rival |\n|---|---|---|---|---|", flush=True)
             for name, benchmark in zip(names, BENCHMARKS, strict=True):
                 if not options.names or name in options.names:
                     benchmark(bench)
