@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
+import os
 import shutil
 import subprocess
 import time
@@ -449,6 +450,7 @@ def test_files_of_somebody_else_are_not_touched(tmp_path: Path) -> None:
         ),
     )
     assert (tmp_path / "letter").read_text() == "dear"
+    assert {path.stat().st_uid for path in (tmp_path, tmp_path / "letter")} == {os.getuid()}
 
 
 def test_a_volume_at_the_path_of_older_images_is_refused(volume: str) -> None:

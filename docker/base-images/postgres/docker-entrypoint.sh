@@ -62,6 +62,9 @@ MESSAGE
 
 is_first_start() { [[ -e $PGDATA/$unfinished || ! -s $PGDATA/PG_VERSION ]]; }
 
+# usage: holds_files DIRECTORY
+holds_files() { [[ -n $(find "$1" -mindepth 1 -maxdepth 1 \! -name lost+found -print -quit) ]]; }
+
 # usage: prepare_directories
 # Make the data and the socket directory, owned by the database user when started as root.
 prepare_directories() {
@@ -70,6 +73,10 @@ prepare_directories() {
             "mount it at /var/lib/postgresql, or set PGDATA"
     fi
     [[ -d $PGDATA ]] || install -d -m 700 "$PGDATA"
+    # Before anything of it is changed, its owner included.
+    if is_first_start && [[ ! -e $PGDATA/$unfinished ]] && holds_files "$PGDATA"; then
+        die "$PGDATA holds files, but no database: empty it, or set PGDATA to a directory of its own"
+    fi
     [[ $(id -u) -eq 0 ]] || return 0
     find "$PGDATA" /var/run/postgresql \! -user postgres -exec chown postgres:postgres {} +
 }
@@ -169,8 +176,6 @@ process_init_files() {
 # usage: initialise COMMAND...
 initialise() {
     [[ ! -e $PGDATA/$unfinished ]] || start_over
-    [[ -z $(find "$PGDATA" -mindepth 1 -maxdepth 1 \! -name lost+found -print -quit) ]] \
-        || die "$PGDATA holds files, but no database: empty it, or set PGDATA to a directory of its own"
     log "setting up $PGDATA"
     create_cluster
     start_private_server "$@"
