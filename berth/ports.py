@@ -9,6 +9,10 @@ from collections.abc import Collection
 LAST = 65535
 
 
+class AllTaken(Exception):
+    """No port is free; the message says where."""
+
+
 def is_taken(host: str, port: int) -> bool:
     """Tell whether something listens there already."""
     with socket.socket() as candidate:
@@ -25,9 +29,9 @@ def free_from(port: int, *, host: str = "127.0.0.1", avoid: Collection[int] = ()
     """Return the first free port from ``port`` on.
 
     :param avoid: ports that are meant for something else.
-    :raises LookupError: all of them are taken.
+    :raises AllTaken: none is free.
     """
     for candidate in range(port, LAST + 1):
         if candidate not in avoid and not is_taken(host, candidate):
             return candidate
-    raise LookupError(f"every port of {host} from {port} on is taken")
+    raise AllTaken(f"every port of {host} from {port} on is taken: free one of them")

@@ -30,5 +30,5 @@ def test_the_next_free_port_is_neither_taken_nor_meant_for_something_else() -> N
 
 
 def test_no_free_port_is_an_error() -> None:
-    with pytest.raises(LookupError, match=r"every port of 127\.0\.0\.1 from 65535 on is taken"):
+    with pytest.raises(ports.AllTaken, match=r"^every port of 127\.0\.0\.1 from 65535 on is taken: free one of them$"):
         ports.free_from(65535, avoid={65535})

@@ -114,7 +114,7 @@ def _create(c: Context, here: Project) -> None:
         env.write_new(here.env_file, env.create(env.read_text(here.env_template), generate))
     except FileNotFoundError:
         raise Exit(f"there is no .env.template in {here.root}: it says which variables .env has to hold") from None
-    except env.EnvError as error:
+    except (env.EnvError, ports.AllTaken) as error:
         raise Exit(str(error)) from None
     except FileExistsError:
         return  # another task has just made it
