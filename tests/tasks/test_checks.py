@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from dry_project import ROOT, environment
 
 Dry = Callable[..., list[str]]
 Inv = Callable[..., tuple[int, str, str]]
@@ -52,3 +55,31 @@ def test_stack_of_a_test_is_its_own_and_removed(
 def test_unknown_image_is_refused(inv: Inv) -> None:
     message = "no image `prod` to test in: type `--image dev` or `--image test`\n"
     assert inv("test-in-container", "--image", "prod") == (1, "", message)
+
+
+@pytest.mark.parametrize(
+    ("required", "code", "message"),
+    [
+        ("", 0, "Session test-in-container(image='dev') skipped: no Docker engine answers."),
+        ("1", 1, "no Docker engine answers: start Docker Desktop, or type"),
+    ],
+)
+def test_without_an_engine_nox_skips_the_images_unless_they_are_required(
+    bare: Path, required: str, code: int, message: str
+) -> None:
+    shutil.copy(ROOT / "noxfile.py", bare)
+    (bare / "inv").unlink()
+    made = subprocess.run(
+        [sys.executable, "-m", "nox", "-s", "test-in-container(image='dev')"],
+        cwd=bare,
+        env=environment(
+            PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            DOCKER_HOST=f"unix://{bare}/no.sock",
+            BERTH_REQUIRE_ENGINE=required,
+        ),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert made.returncode == code, made.stderr
+    assert message in made.stdout + made.stderr
