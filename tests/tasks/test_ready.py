@@ -83,7 +83,7 @@ def test_missing_role_is_reported(engine: None, project: Path) -> None:
 def test_missing_template_is_reported(bare: Path) -> None:
     (bare / ".env.template").unlink()
     message = f"there is no .env.template in {bare}: it says which variables .env has to hold\n"
-    assert invoke(bare, "up") == (1, "", message)
+    assert invoke(bare, "config") == (1, "", message)
 
 
 def test_bundle_of_this_machine_is_taken_for_builds(bare: Path, tmp_path: Path) -> None:
