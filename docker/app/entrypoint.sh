@@ -27,6 +27,7 @@ wait_for_database() {
 
 # usage: stop_waiting PID SIGNAL STATUS
 stop_waiting() {
+    # It may have ended by itself just now, and there is nothing to be stopped then.
     [[ -z $1 ]] || kill -TERM "$1" 2>/dev/null || true
     printf 'entrypoint.sh: stopped by SIG%s while waiting for the database\n' "$2" >&2
     exit "$3"
