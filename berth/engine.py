@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 
 Argv = list[str]
 
@@ -11,8 +11,8 @@ def version() -> Argv:
     return ["docker", "version", "--format", "{{.Server.Version}}"]
 
 
-def health(container: str) -> Argv:
-    return ["docker", "inspect", "--format", "{{json .State.Health}}", container]
+def inspect(containers: Sequence[str]) -> Argv:
+    return ["docker", "container", "inspect", *containers]
 
 
 def images() -> Argv:
@@ -26,12 +26,6 @@ def project_names(kind: str) -> Argv:
     """
     everything = ["--all"] if kind == "container" else []
     return ["docker", kind, "ls", *everything, "--format", '{{.Label "com.docker.compose.project"}}']
-
-
-def last_health_output(inspected: str) -> str:
-    """Return what the last health check printed, from the output of the line `health`; "" when there was none."""
-    log = (json.loads(inspected) or {}).get("Log") or []
-    return str(log[-1]["Output"]).strip() if log else ""
 
 
 def complaint(stderr: str) -> str:

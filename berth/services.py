@@ -16,10 +16,12 @@ class Unknown(Exception):
 
 @dataclass(frozen=True)
 class Container:
-    """One line of `docker compose ps`.
+    """One line of `docker compose ps`, or one object of `docker inspect`.
 
     :param health: "healthy", "unhealthy", "starting", or "" for a service without a health check.
     :param exit_code: only means something when the state is "exited".
+    :param restarts: how often the engine started it again by itself; only `docker inspect` says so.
+    :param said: what the last health check printed; only `docker inspect` says so.
     """
 
     service: str
@@ -27,13 +29,18 @@ class Container:
     state: str
     health: str
     exit_code: int
+    restarts: int = 0
+    said: str = ""
 
     @property
     def failed(self) -> bool:
         """Tell whether this is why an `up --wait` failed."""
         if self.state == "exited":
             return self.exit_code != 0
-        return self.state in {"restarting", "dead"} or self.health == "unhealthy"
+        if self.state in {"restarting", "dead"} or self.health == "unhealthy":
+            return True
+        # One that ends at its start may just have been started again.
+        return self.restarts > 0 and self.health != "healthy"
 
 
 class Stack:
@@ -136,6 +143,30 @@ def containers(ps: str) -> list[Container]:
         )
         for row in sorted(rows, key=lambda row: (row["Service"], row["Name"]))
     ]
+
+
+def inspected(objects: str) -> list[Container]:
+    """Return the containers in the output of `docker inspect`, which reads each at one moment.
+
+    `docker compose ps` does not: it joins the state of a list with a health that is read later.
+    """
+    found = []
+    for row in json.loads(objects):
+        state = row["State"]
+        health = state.get("Health") or {}
+        log = health.get("Log") or []
+        found.append(
+            Container(
+                service=row["Config"]["Labels"]["com.docker.compose.service"],
+                name=row["Name"].lstrip("/"),
+                state=state["Status"],
+                health=health.get("Status", "") if state["Status"] == "running" else "",
+                exit_code=int(state["ExitCode"]),
+                restarts=int(row["RestartCount"]),
+                said=log[-1]["Output"].strip() if log else "",
+            )
+        )
+    return sorted(found, key=lambda container: (container.service, container.name))
 
 
 def table(stack: Stack, running: Sequence[Container]) -> str:

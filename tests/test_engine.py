@@ -9,21 +9,8 @@ from berth import engine
 
 def test_lines_are_whole() -> None:
     assert engine.version() == ["docker", "version", "--format", "{{.Server.Version}}"]
-    assert engine.health("shop-db-1") == ["docker", "inspect", "--format", "{{json .State.Health}}", "shop-db-1"]
+    assert engine.inspect(["shop-db-1", "shop-web-1"]) == ["docker", "container", "inspect", "shop-db-1", "shop-web-1"]
     assert engine.images() == ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]
-
-
-@pytest.mark.parametrize(
-    ("inspected", "output"),
-    [
-        ("null\n", ""),
-        ('{"Status":"starting","FailingStreak":0,"Log":null}\n', ""),
-        ('{"Status":"starting","FailingStreak":0,"Log":[]}\n', ""),
-        ('{"Status":"unhealthy","Log":[{"Output":"first\\n"},{"Output":" refused:\\n  é\\n"}]}\n', "refused:\n  é"),
-    ],
-)
-def test_last_health_check_speaks(inspected: str, output: str) -> None:
-    assert engine.last_health_output(inspected) == output
 
 
 NO_ENGINE = (

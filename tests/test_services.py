@@ -147,6 +147,47 @@ def test_failed_containers_are_told_from_the_others(state: str, health: str, exi
     assert Container("web", "shop-web-1", state, health, exit_code).failed is failed
 
 
+@pytest.mark.parametrize(
+    ("state", "health", "restarts", "failed"),
+    [
+        ("running", "", 1, True),
+        ("running", "starting", 2, True),
+        ("running", "healthy", 9, False),
+        ("running", "starting", 0, False),
+    ],
+)
+def test_container_that_was_started_again_failed_until_it_is_healthy(
+    state: str, health: str, restarts: int, failed: bool
+) -> None:
+    assert Container("web", "shop-web-1", state, health, 0, restarts).failed is failed
+
+
+def inspect(service: str, restarts: int = 0, **state: Any) -> dict[str, Any]:
+    """Return what `docker inspect` says of a container, as far as it is read."""
+    return {
+        "Name": f"/shop-{service}-1",
+        "RestartCount": restarts,
+        "State": {"ExitCode": 0, **state},
+        "Config": {"Labels": {"com.docker.compose.service": service}},
+    }
+
+
+def test_containers_are_read_from_inspect() -> None:
+    log = [{"Output": "first\n"}, {"Output": " refused:\n  é\n"}]
+    objects = [
+        inspect("web", 3, Status="running", Health={"Status": "starting", "Log": None}),
+        inspect("sql", Status="running", Health={"Status": "unhealthy", "Log": log}),
+        inspect("schema", Status="exited", ExitCode=3, Health={"Status": "unhealthy", "Log": []}),
+        inspect("queue", Status="running"),
+    ]
+    assert services.inspected(json.dumps(objects)) == [
+        Container("queue", "shop-queue-1", "running", "", 0),
+        Container("schema", "shop-schema-1", "exited", "", 3),
+        Container("sql", "shop-sql-1", "running", "unhealthy", 0, said="refused:\n  é"),
+        Container("web", "shop-web-1", "running", "starting", 0, restarts=3),
+    ]
+
+
 def test_table_shows_state_and_addresses() -> None:
     running = [
         *CONTAINERS,

@@ -18,8 +18,7 @@ def explain(c: Context, stack: services.Stack, *, env: Mapping[str, str] | None 
 
     :param env: the variables that the stack was started with.
     """
-    found = ready.containers(c, env)
-    # A service that ends at its start may just have been started again.
+    found = _inspected(c, env)
     failed = [container for container in found if container.failed] or [
         container for container in found if container.health == "starting"
     ]
@@ -35,17 +34,23 @@ def explain(c: Context, stack: services.Stack, *, env: Mapping[str, str] | None 
     return "\n\n".join(parts)
 
 
+def _inspected(c: Context, env: Mapping[str, str] | None) -> list[services.Container]:
+    names = [container.name for container in ready.containers(c, env)]
+    if not names:
+        return []
+    return services.inspected(process.capture(c, engine.inspect(names), cwd=project.of(c).root).stdout)
+
+
 def _container(c: Context, container: services.Container, env: Mapping[str, str] | None) -> str:
     root = project.of(c).root
     if container.state == "exited":
         lines = [f"{container.service} failed: it exited with code {container.exit_code}"]
-    elif container.state == "restarting":
+    elif container.state == "restarting" or container.restarts:
         lines = [f"{container.service} failed: it ends again and again"]
     else:
         lines = [f"{container.service} failed: it is {container.health or container.state}"]
-    health = process.capture(c, engine.health(container.name), cwd=root)
-    if health.returncode == 0 and (said := engine.last_health_output(health.stdout)):
-        lines.append(f"its health check says: {said}")
+    if container.said:
+        lines.append(f"its health check says: {container.said}")
     log = process.capture(c, compose.logs([container.service], tail=LOG_LINES), cwd=root, env=env)
     all_lines = process.line(compose.logs([container.service]), env=env)
     lines += [f"its last lines (`{all_lines}` shows all):", log.stdout.rstrip()]
