@@ -43,6 +43,15 @@ def complaint(stderr: str) -> str:
     )
 
 
+def short_complaint(stderr: str) -> str:
+    """Return why no engine answers, in a few words."""
+    if "permission denied" in stderr:
+        return "you may not use the Docker engine"
+    if "not installed" in stderr:
+        return stderr
+    return "no Docker engine answers"
+
+
 def compose_complaint(stderr: str) -> str:
     """Return what `docker compose config` said, or that there is no Compose."""
     if "is not a docker command" in stderr or "unknown shorthand flag" in stderr:

@@ -22,6 +22,7 @@ import psutil
 from invoke import Context, Exit
 
 COMMAND_NOT_FOUND = 127
+INTERRUPTED = 130
 
 
 def line(argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
@@ -58,11 +59,17 @@ def run(
 
 
 def capture(
-    c: Context, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None = None
+    c: Context,
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    missing: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run ``argv`` to read its output; its line is shown only with ``--echo``. Reads happen in a dry run, too.
 
-    :raises Exit: the program does not exist.
+    :param missing: take a program that does not exist for one that failed.
+    :raises Exit: the program does not exist, and ``missing`` is false.
     """
     if c.config.run.echo:
         print(f"+ {line(argv, cwd=cwd, env=env)}", file=sys.stderr, flush=True)
@@ -77,6 +84,8 @@ def capture(
             errors="replace",
         )
     except FileNotFoundError:
+        if missing:
+            return subprocess.CompletedProcess(argv, COMMAND_NOT_FOUND, "", f"{argv[0]} is not installed")
         raise _not_found(argv) from None
 
 

@@ -256,7 +256,8 @@ def test_two_checkouts_share_no_name(env_file: Path, tmp_path: Path, services: d
 
 def test_the_server_binds_to_every_interface_and_the_app_asks_the_service_db(services: dict[str, Any]) -> None:
     assert (
-        statements(APP / "start-dev-server.sh")[-1] == "exec reload-on-request python manage.py runserver 0.0.0.0:8000"
+        statements(APP / "start-dev-server.sh")[-1]
+        == 'exec reload-on-request python manage.py runserver "${LISTEN_ADDRESS:-0.0.0.0:8000}"'
     )
     environment = services["app"]["environment"]
     assert (environment["DJANGO_SETTINGS_MODULE"], environment["DB_HOST"]) == ("app.settings.local", "db")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
-from invoke import Context, Exit, task
+from invoke import Context, task
 
-from berth import compose, process, project, testing
+from berth import engines, process, project
 from berth.arguments import CommandTask
-from berth.tasks import ready
-from berth.tasks.failure import explain
 
 
 @task(
@@ -36,32 +33,4 @@ def test(c: Context, command: list[str]) -> None:
 )
 def test_in_container(c: Context, command: list[str], image: str = "dev") -> None:
     """Test inside a built image, in a stack of its own that is removed afterwards; `nox` calls this for each image."""
-    try:
-        testing.stage(image)
-    except ValueError as error:
-        raise Exit(str(error)) from None
-    ready.engine(c)
-    here = ready.environment(c, create=True)
-    resolved = ready.stack(c)
-    if not c.config.run.dry:
-        here.reports.mkdir(exist_ok=True)
-    env = testing.environment(
-        ready.compose_files(here), project_name=resolved.project_name, image=image, run=str(os.getpid())
-    )
-    app = ready.role(resolved, "app")
-    process.run(c, compose.build([app]), cwd=here.root, env=env)
-    try:
-        code = process.run(c, compose.up(), cwd=here.root, env=env, check=False)
-        if code != 0:
-            raise Exit(explain(c, resolved, env=env), code=code)
-        line = compose.run(
-            testing.SERVICE,
-            testing.pytest(image, command),
-            terminal=process.is_terminal(),
-            user=project.caller(),
-            volumes=[f"{here.reports}:/reports"],
-            dependencies=False,
-        )
-        process.run(c, line, cwd=here.root, env=env)
-    finally:
-        process.run(c, compose.down(volumes=True), cwd=here.root, env=env, check=False)
+    engines.test_in_container(c, command, image=image)

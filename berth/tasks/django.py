@@ -1,12 +1,11 @@
-"""Run manage.py in a container."""
+"""Run manage.py in the service that has it."""
 
 from __future__ import annotations
 
 from invoke import Context, Exit, task
 
-from berth import compose, process, project
+from berth import engines, project
 from berth.arguments import CommandTask
-from berth.tasks import ready
 
 
 @task(
@@ -16,18 +15,7 @@ from berth.tasks import ready
     auto_shortflags=False,
 )
 def manage(c: Context, command: list[str]) -> None:
-    """Run manage.py as you, in the running service or else in a container of its own: `inv manage COMMAND ...`."""
-    here = ready.environment(c)
+    """Run manage.py as you, with the services running or not: `inv manage COMMAND ...`."""
     if not command:
-        raise Exit(f"`manage` needs a command: type `{here.command()} manage help` for the list")
-    ready.engine(c)
-    stack = ready.stack(c)
-    service = ready.role(stack, "app")
-    words = ["python", "manage.py", *command]
-    terminal, user = process.is_terminal(), project.caller()
-    if any(container.service == service and container.state == "running" for container in ready.containers(c)):
-        process.run(c, compose.exec_(service, words, terminal=terminal, user=user), cwd=here.root)
-        return
-    # Only what a command may need of the stack: the other dependencies would apply migrations, `migrate --plan`'s too.
-    process.run(c, compose.up([ready.role(stack, "database")]), cwd=here.root)
-    process.run(c, compose.run(service, words, terminal=terminal, user=user, dependencies=False), cwd=here.root)
+        raise Exit(f"`manage` needs a command: type `{project.of(c).command()} manage help` for the list")
+    engines.of(c).manage(c, command)

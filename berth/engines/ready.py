@@ -13,6 +13,8 @@ from berth import compose, env, ports, process, project, services
 from berth import engine as docker
 from berth.project import Project
 
+INTERRUPTED = 130
+
 
 def environment(c: Context, *, create: bool = False) -> Project:
     """Return the project, with a `.env` that fits its template.
@@ -39,6 +41,11 @@ def compose_files(here: Project) -> list[str]:
     return _variables(here).values["COMPOSE_FILE"].split(os.pathsep)
 
 
+def value(here: Project, name: str) -> str:
+    """Return what `.env` says of a variable, or an empty text."""
+    return _variables(here).values.get(name) or os.environ.get(name, "")
+
+
 def engine(c: Context) -> None:
     """:raises Exit: no engine answers, or Compose is missing."""
     answer = process.capture(c, docker.version(), cwd=project.of(c).root)
@@ -60,6 +67,26 @@ def stack(c: Context, names: Sequence[str] = ()) -> services.Stack:
     except services.Unknown as error:
         raise Exit(str(error)) from None
     return resolved
+
+
+def consent(stack: services.Stack, database: str, here: Project) -> None:
+    """Ask whether the application's database may be deleted.
+
+    :param database: the service that holds it.
+    :raises Exit: the answer is not yes, or nobody is there to answer.
+    """
+    if not sys.stdin.isatty():
+        raise Exit(f"`reset-db` deletes data and nobody is there to ask: type `{here.command()} reset-db --yes`")
+    name = stack.environment(database).get("DB_NAME", "")
+    try:
+        answer = input(
+            f"Delete the database `{name}` of the project {stack.project_name}, with everything in it? [y/N] "
+        )
+    except (EOFError, KeyboardInterrupt):
+        print(file=sys.stderr)
+        raise Exit("nothing was deleted", code=INTERRUPTED) from None
+    if answer.strip().lower() not in {"y", "yes"}:
+        raise Exit("nothing was deleted", code=1)
 
 
 def role(stack: services.Stack, role: str) -> str:
@@ -129,7 +156,7 @@ def _project_name(c: Context, here: Project, said: list[str]) -> str:
     taken: set[str] = set()
     for kind in ("container", "volume"):
         # Without an engine there is nothing that could be mixed up.
-        taken |= set(process.capture(c, docker.project_names(kind), cwd=here.root).stdout.split())
+        taken |= set(process.capture(c, docker.project_names(kind), cwd=here.root, missing=True).stdout.split())
     wanted = env.project_name(here.root.name)
     names = itertools.chain([wanted], (f"{wanted}-{number}" for number in itertools.count(2)))
     name = next(name for name in names if name not in taken)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from invoke import Context
 
 from berth import compose, engine, ports, process, project, services
-from berth.tasks import ready
+from berth.engines import ready
 
 LOG_LINES = "20"
 
