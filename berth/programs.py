@@ -39,6 +39,7 @@ class Program:
 
     :param waits: the services that it depends on, each with its condition.
     :param health: the command that succeeds once it is healthy; empty where there is none.
+    :param start_period: seconds in which it may be unhealthy after its start.
     :param patience: seconds until it has to be healthy.
     :param grace: seconds that it gets to end.
     :param once: it does its work and ends.
@@ -52,6 +53,7 @@ class Program:
     folder: str
     waits: Mapping[str, str]
     health: Sequence[str]
+    start_period: float
     patience: float
     grace: float
     stop_signal: signal.Signals
@@ -171,6 +173,7 @@ def _program(
             "INIT_SQL": f"{mounts}{INITIAL}/db.sql",
         }
     test = _words(health.get("test"))
+    start_period = seconds(health.get("start_period", "0s"))
     return Program(
         service=name,
         command=command,
@@ -179,8 +182,8 @@ def _program(
         folder=binds[0][0] if privileged and binds else str(data),
         waits={other: rule["condition"] for other, rule in sorted((definition.get("depends_on") or {}).items())},
         health=[] if health.get("disable") or test[:1] == ["NONE"] else _check(test),
-        patience=seconds(health.get("start_period", "0s"))
-        + seconds(health.get("interval", "30s")) * int(health.get("retries", 3)),
+        start_period=start_period,
+        patience=start_period + seconds(health.get("interval", "30s")) * int(health.get("retries", 3)),
         grace=seconds(definition.get("stop_grace_period", DEFAULT_GRACE)),
         stop_signal=signal.Signals[definition.get("stop_signal", "SIGTERM")],
         once=definition.get("restart") == "no",

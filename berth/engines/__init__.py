@@ -52,8 +52,8 @@ def of(c: Context) -> Engine:
         return docker
     if wanted == "embedded":
         reason = f"{VARIABLE}=embedded in {source}"
-    elif embedded.runs(c):
-        reason = "it runs in this checkout already"
+    elif embedded.is_up(c):
+        reason = f"the services were started so; `{project.of(c).command()} down` ends that"
     else:
         answer = process.capture(c, docker_engine.version(), cwd=project.of(c).root, missing=True)
         if answer.returncode == 0:

@@ -31,6 +31,7 @@ FAR_AWAY = Path("/var/lib/berth")
 PAUSE_S = 0.1
 LOG_LINES = "20"
 RUNNING = "RUNNING"
+STAMP = "berth.stamp"
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,14 @@ class Plan:
         return supervisor.control(self.state, self.here.root, *words)
 
 
-def runs(c: Context) -> bool:
-    """Tell whether the services of this checkout run without containers at the moment."""
-    return supervisor.answers(supervisor.socket(project.of(c).state))
+def is_up(c: Context) -> bool:
+    """Tell whether services were started here and not taken down, be their supervisor alive or killed."""
+    return project.of(c).state.run.exists()
+
+
+def _runs(here: Project) -> bool:
+    """Tell whether the supervisor of this checkout answers."""
+    return supervisor.answers(supervisor.socket(here.state))
 
 
 # --- What the tasks ask for --------------------------------------------------
@@ -78,6 +84,7 @@ def up(c: Context, names: Sequence[str], *, build: bool, attach: bool) -> None:
     here = ready.environment(c, create=True)
     if build:
         _say("`--build` has no effect: without containers there is no image to build")
+    _install(c, here)
     plan = _plan(c, here, names)
     _up(c, plan, names)
     if c.config.run.dry:
@@ -90,33 +97,41 @@ def up(c: Context, names: Sequence[str], *, build: bool, attach: bool) -> None:
 
 
 def build(c: Context, names: Sequence[str], *, prod: bool, no_cache: bool, pull: bool) -> None:
-    here = ready.environment(c, create=True)
-    _plan(c, here, names)
-    _say("nothing to build: without containers there is no image; packages come from the lock, at the next `up`")
+    ready.environment(c, create=True)
+    _say("nothing to build: without containers there is no image; `up` installs the packages when their lock changes")
 
 
 def logs(c: Context, names: Sequence[str], *, follow: bool, tail: str | None) -> None:
-    plan = _plan(c, ready.environment(c), names)
+    here = ready.environment(c)
     if tail is not None and tail != "all" and not re.fullmatch("[0-9]+", tail):
         raise Exit(f"`--tail` takes a number of lines or `all`, not `{tail}`")
+    if not _installed(here):
+        return
+    plan = _plan(c, here, names)
     line = _tail(plan, names, follow=follow, tail=None if tail == "all" else tail)
     if line:
         process.run(c, line, cwd=plan.here.root)
 
 
 def ps(c: Context) -> None:
-    plan = _plan(c, ready.environment(c))
-    print(services.table(plan.stack, _containers(c, plan)))
+    here = ready.environment(c)
+    if _installed(here):
+        plan = _plan(c, here)
+        if not _runs(here) and (left := leftovers.find(here.state.folder)):
+            _say(f"the supervisor was killed, and left {_told(left)}: type `{here.command()} up`, or `down`")
+        print(services.table(plan.stack, _containers(c, plan)))
 
 
 def config(c: Context) -> None:
     here = ready.environment(c, create=True)
-    _install(c, here)
+    _install_first(c, here)
     process.run(c, _compose(here, "config"), cwd=here.root)
 
 
 def exec_(c: Context, service: str, command: Sequence[str], *, as_host: bool) -> None:
-    plan = _plan(c, ready.environment(c), [service])
+    here = ready.environment(c)
+    _install_first(c, here)
+    plan = _plan(c, here, [service])
     if as_host:
         _say("without containers a command runs as you anyway, but for root's servers: this is `exec`")
     _check_running(c, plan, service)
@@ -124,7 +139,9 @@ def exec_(c: Context, service: str, command: Sequence[str], *, as_host: bool) ->
 
 
 def shell(c: Context, service: str | None) -> None:
-    plan = _plan(c, ready.environment(c), [service] if service else [])
+    here = ready.environment(c)
+    _install_first(c, here)
+    plan = _plan(c, here, [service] if service else [])
     service = service or plan.app
     _check_running(c, plan, service)
     line = _enter(plan, service, ["sh", "-c", "exec $(command -v bash || command -v sh)"])
@@ -132,15 +149,18 @@ def shell(c: Context, service: str | None) -> None:
 
 
 def stop(c: Context, names: Sequence[str]) -> None:
-    plan = _plan(c, ready.environment(c), names)
-    _stop(c, plan, plan.of(names))
+    here = ready.environment(c)
+    if _installed(here):
+        plan = _plan(c, here, names)
+        _stop(c, plan, plan.of(names))
 
 
 def restart(c: Context, names: Sequence[str]) -> None:
-    plan = _plan(c, ready.environment(c), names)
+    here = ready.environment(c)
+    if not c.config.run.dry and not _runs(here):
+        raise Exit(f"nothing runs here: type `{here.command()} up`")
+    plan = _plan(c, here, names)
     chosen = [program for program in plan.of(names) if not program.once]
-    if not c.config.run.dry and not supervisor.answers(plan.socket):
-        raise Exit(f"nothing runs here: type `{plan.here.command()} up`")
     _stop(c, plan, chosen)
     if chosen:
         process.run(c, plan.control("start", *_words(chosen)), cwd=plan.here.root)
@@ -150,7 +170,7 @@ def down(c: Context) -> None:
     here = ready.environment(c)
     state = here.state
     path = supervisor.socket(state)
-    if not state.tools.exists():
+    if not _installed(here):
         _say("nothing runs here")
         return
     if not supervisor.answers(path):
@@ -176,7 +196,9 @@ def down(c: Context) -> None:
 
 
 def manage(c: Context, command: Sequence[str]) -> None:
-    plan = _plan(c, ready.environment(c))
+    here = ready.environment(c)
+    _install_first(c, here)
+    plan = _plan(c, here)
     # What a command may need of the stack, and no more: the other dependencies would apply migrations.
     database = ready.role(plan.stack, "database")
     if database not in _running(c, plan):
@@ -185,7 +207,9 @@ def manage(c: Context, command: Sequence[str]) -> None:
 
 
 def reset_db(c: Context, *, yes: bool) -> None:
-    plan = _plan(c, ready.environment(c))
+    here = ready.environment(c)
+    _install_first(c, here)
+    plan = _plan(c, here)
     database = ready.role(plan.stack, "database")
     if not yes and not c.config.run.dry:
         ready.consent(plan.stack, database, plan.here)
@@ -227,11 +251,10 @@ def _words(chosen: Sequence[Program]) -> list[str]:
 
 
 def _plan(c: Context, here: Project, names: Sequence[str] = ()) -> Plan:
-    """Return the services as they run here, with what they run on installed.
+    """Return the services as they run here.
 
     :raises Exit: Compose refuses the files, a name is no service, or a service cannot run here.
     """
-    _install(c, here)
     answer = process.capture(c, _compose(here, "config", "--format", "json"), cwd=here.root)
     if answer.returncode != 0:
         raise Exit(compose_complaint(answer.stderr), code=answer.returncode)
@@ -263,8 +286,19 @@ def _servers(state: State) -> list[Path]:
     return [*newest, *library.glob("*/java-runtime/bin")]
 
 
+def _installed(here: Project) -> bool:
+    """Tell whether there is what services run on, be it up to date or not."""
+    return all((folder / STAMP).exists() for folder in (here.state.tools, here.state.packages))
+
+
+def _install_first(c: Context, here: Project) -> None:
+    """Install what services run on, where there is none."""
+    if not _installed(here):
+        _install(c, here)
+
+
 def _install(c: Context, here: Project) -> None:
-    """Install the servers and the project's packages, unless that is done.
+    """Install the servers and the project's packages, unless that is done, and the locks are the same.
 
     :raises Exit: a step failed, or this Python is too old for it.
     """
@@ -273,7 +307,11 @@ def _install(c: Context, here: Project) -> None:
     todo = [
         (folder, lock, stamp)
         for folder, lock, others in (
-            (state.tools, tools, [*here.without_containers.glob("*"), *here.base_images.glob("*/*.lock.toml")]),
+            (
+                state.tools,
+                tools,
+                [*here.without_containers.glob("install-*.sh"), *here.base_images.glob("*/*.lock.toml")],
+            ),
             (state.packages, packages, []),
         )
         if not _is_stamped(folder, stamp := _stamp([lock, *others]))
@@ -288,6 +326,9 @@ def _install(c: Context, here: Project) -> None:
         )
     if not c.config.run.dry:
         _make_folder(here)
+        if is_up(c):
+            _say("the services are stopped first, as what they run on is to change")
+            down(c)
     with _locked(c, state):
         for folder, lock, stamp in todo:
             if _is_stamped(folder, stamp):
@@ -308,7 +349,7 @@ def _install(c: Context, here: Project) -> None:
                     process.run(c, [str(script.relative_to(here.root)), python, servers], cwd=here.root)
             if not c.config.run.dry:
                 # Last, so that an installation that was cut off counts as none.
-                (folder / "berth.stamp").write_text(stamp)
+                (folder / STAMP).write_text(stamp)
 
 
 def _lock(here: Project) -> Path:
@@ -327,7 +368,7 @@ def _stamp(files: Sequence[Path]) -> str:
 
 def _is_stamped(folder: Path, stamp: str) -> bool:
     try:
-        return (folder / "berth.stamp").read_text() == stamp and (folder / "bin" / "python").exists()
+        return (folder / STAMP).read_text() == stamp and (folder / "bin" / "python").exists()
     except FileNotFoundError:
         return False
 
@@ -561,15 +602,15 @@ def _check_ports(c: Context, plan: Plan, chosen: Sequence[Program]) -> None:
     line = _compose(plan.here, "config", "--no-interpolate", "--format", "json")
     written = services.Stack(process.capture(c, line, cwd=plan.here.root).stdout)
     sentences = []
+    given: set[int] = set()
     for service, position, host, port in taken:
         variable = re.match(r"\$\{(\w+)", written.published(service)[position][1])
-        cure = f"set {variable[1]} in .env to a free one" if variable else "publish another one in the compose file"
+        free = ports.free_from(int(port) + 1, avoid=given)
+        given.add(free)
+        cure = f"set {variable[1]}={free} in .env" if variable else f"publish {free} in the compose file"
         found = leftovers.holder(host, int(port))
-        if found is None:
-            who = "a process of another user"
-        else:
-            who, cure = f"{found.name()} (pid {found.pid})", f"type `kill {found.pid}`, or {cure}"
-        sentences.append(f"port {port} of {host}, for {service}, is taken by {who}: {cure}")
+        who = f"{found.name()} (pid {found.pid})" if found else "a process of another user"
+        sentences.append(f"port {port} of {host}, for {service}, is taken by {who}: end that, or {cure}")
     raise Exit("\n".join(sentences))
 
 
@@ -613,7 +654,8 @@ def _containers(c: Context, plan: Plan) -> list[services.Container]:
         running = one.state == RUNNING
         health = ""
         if running and program.health:
-            health = "healthy" if _ill(c, plan, program) is None else "unhealthy"
+            young = time.time() < one.started + program.start_period
+            health = "healthy" if _ill(c, plan, program) is None else "starting" if young else "unhealthy"
         found.append(
             services.Container(
                 service=one.service,

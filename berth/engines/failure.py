@@ -29,7 +29,8 @@ def explain(c: Context, stack: services.Stack, *, env: Mapping[str, str] | None 
         command = project.of(c).command()
         parts.append(
             f"not on this machine: {', '.join(missing)}; if no registry can be reached, type "
-            f"`{command} images.base`, which builds replacements from packages, and repeat the command"
+            f"`{command} images.base`, which builds replacements from packages, and repeat the command, or write "
+            "BERTH_ENGINE=embedded into .env, which needs no images"
         )
     return "\n\n".join(parts)
 
