@@ -18,10 +18,17 @@ fail() {
 
 # A cluster counts once it has its name: one whose making was cut off is thrown away.
 make_cluster() {
-    local new=$PGDATA.new
+    local new=$PGDATA.new named=()
     rm -rf "$new"
+    # initdb asks for the name of its user, and a user id may have none, as in a rootless container. In a namespace of
+    # its own that id looks like one that has.
+    if ! id -un >/dev/null 2>&1; then
+        named=(unshare --user --map-user=65534 --map-group=65534)
+        "${named[@]}" id -un >/dev/null 2>&1 \
+            || fail "the user id $(id -u) has no name, which initdb needs: add it to /etc/passwd, or be another user"
+    fi
     # The locale is PostgreSQL's own: it sorts alike on every machine.
-    initdb --pgdata="$new" --username="$SUPERUSER" --pwfile=<(printf '%s\n' "$POSTGRES_PASSWORD") \
+    "${named[@]}" initdb --pgdata="$new" --username="$SUPERUSER" --pwfile=<(printf '%s\n' "$POSTGRES_PASSWORD") \
         --auth=scram-sha-256 --encoding=UTF8 --locale=C --locale-provider=builtin --builtin-locale=C.UTF-8 --no-sync
     sockets=$(mktemp -d /tmp/berth.XXXXXX)
     trap 'rm -rf "$sockets"' EXIT
