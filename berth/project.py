@@ -8,6 +8,8 @@ from pathlib import Path
 
 from invoke import Context
 
+STATE = ".berth"
+
 
 @dataclass(frozen=True)
 class Project:
@@ -48,7 +50,13 @@ class Project:
 
     @property
     def state(self) -> State:
-        return State(self.root / ".berth")
+        # Its folder may be a link, and what it leads to be open to users who may not enter the checkout.
+        return State((self.root / STATE).resolve())
+
+    def short(self, path: Path) -> str:
+        """Return ``path`` as one types it in the project's root."""
+        state = self.state.folder
+        return str(Path(STATE) / path.relative_to(state) if path.is_relative_to(state) else path.relative_to(self.root))
 
     def command(self) -> str:
         """Return what a user types to run a task here: the launcher, where the project has one."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from berth.project import State
+from berth.project import Project, State
 
 Argv = list[str]
 
@@ -45,20 +45,16 @@ def socket(state: State) -> Path:
     return Path(tempfile.gettempdir()) / f"berth-{digest}.sock"
 
 
-def start_supervisor(state: State, root: Path) -> Argv:
-    return [_command(state, root, "supervisord"), "-c", _short(state.supervisor, root)]
+def start_supervisor(here: Project) -> Argv:
+    return _line(here, "supervisord")
 
 
-def control(state: State, root: Path, *words: str) -> Argv:
-    return [_command(state, root, "supervisorctl"), "-c", _short(state.supervisor, root), *words]
+def control(here: Project, *words: str) -> Argv:
+    return [*_line(here, "supervisorctl"), *words]
 
 
-def _command(state: State, root: Path, name: str) -> str:
-    return _short(state.tools / "bin" / name, root)
-
-
-def _short(path: Path, root: Path) -> str:
-    return str(path.relative_to(root))
+def _line(here: Project, command: str) -> Argv:
+    return [here.short(here.state.tools / "bin" / command), "-c", here.short(here.state.supervisor)]
 
 
 def answers(path: Path) -> bool:

@@ -64,7 +64,7 @@ class Plan:
         return self.of(wanted)
 
     def control(self, *words: str) -> list[str]:
-        return supervisor.control(self.state, self.here.root, *words)
+        return supervisor.control(self.here, *words)
 
 
 def is_up(c: Context) -> bool:
@@ -225,19 +225,24 @@ def reset_db(c: Context, *, yes: bool) -> None:
 def _enter(
     plan: Plan, service: str, command: Sequence[str], *, as_me: bool = False, name: str | None = None
 ) -> list[str]:
-    enter = (plan.state.bin / "enter").relative_to(plan.here.root)
-    return [str(enter), *["--as-me"] * as_me, *(["--process", name] if name else []), service, *command]
+    return [
+        plan.here.short(plan.state.bin / "enter"),
+        *["--as-me"] * as_me,
+        *(["--process", name] if name else []),
+        service,
+        *command,
+    ]
 
 
 def _compose(here: Project, *words: str) -> list[str]:
     """Compose itself, from a wheel: it resolves files without an engine."""
-    return [str((here.state.tools / "bin" / "docker-compose").relative_to(here.root)), *words]
+    return [here.short(here.state.tools / "bin" / "docker-compose"), *words]
 
 
 def _tail(plan: Plan, names: Sequence[str], *, follow: bool, tail: str | None) -> list[str]:
     """Return the line that shows the logs there are, or nothing."""
     paths = [plan.state.logs / f"{name}.log" for program in plan.of(names) for name in program.processes]
-    found = [str(path.relative_to(plan.here.root)) for path in paths if path.exists()]
+    found = [plan.here.short(path) for path in paths if path.exists()]
     if not found:
         return []
     return ["tail", "-n", "+1" if tail is None else tail, *["-F"] * follow, *found]
@@ -302,6 +307,8 @@ def _install(c: Context, here: Project) -> None:
 
     :raises Exit: a step failed, or this Python is too old for it.
     """
+    if not c.config.run.dry:
+        _make_folder(here)
     state = here.state
     tools, packages = here.requirements / "embedded.txt", _lock(here)
     todo = [
@@ -324,29 +331,27 @@ def _install(c: Context, here: Project) -> None:
             f"without containers Python 3.11 or newer is needed, and this is {version}: install a newer one, remove "
             ".venv and repeat the command"
         )
-    if not c.config.run.dry:
-        _make_folder(here)
-        if is_up(c):
-            _say("the services are stopped first, as what they run on is to change")
-            down(c)
+    if is_up(c) and not c.config.run.dry:
+        _say("the services are stopped first, as what they run on is to change")
+        down(c)
     with _locked(c, state):
         for folder, lock, stamp in todo:
             if _is_stamped(folder, stamp):
                 continue  # by another command, meanwhile
-            short, name = folder.relative_to(here.root), lock.relative_to(here.root)
+            short, name = here.short(folder), here.short(lock)
             _say(f"installing {name} into {short}; only this time")
             if not c.config.run.dry:
                 shutil.rmtree(folder, ignore_errors=True)
-            python = str(short / "bin" / "python")
-            process.run(c, [sys.executable, "-m", "virtualenv", "--quiet", str(short)], cwd=here.root)
+            python = f"{short}/bin/python"
+            process.run(c, [sys.executable, "-m", "virtualenv", "--quiet", short], cwd=here.root)
             quiet = [] if sys.stderr.isatty() else ["--quiet"]
             options = ["--disable-pip-version-check", "--only-binary", ":all:", "--require-hashes"]
-            line = [python, "-m", "pip", "install", *quiet, *options, "--requirement", str(name)]
+            line = [python, "-m", "pip", "install", *quiet, *options, "--requirement", name]
             process.run(c, line, cwd=here.root)
             if folder == state.tools:
-                servers = str(state.servers.relative_to(here.root))
+                servers = here.short(state.servers)
                 for script in sorted(here.without_containers.glob("install-*.sh")):
-                    process.run(c, [str(script.relative_to(here.root)), python, servers], cwd=here.root)
+                    process.run(c, [here.short(script), python, servers], cwd=here.root)
             if not c.config.run.dry:
                 # Last, so that an installation that was cut off counts as none.
                 (folder / STAMP).write_text(stamp)
@@ -375,17 +380,18 @@ def _is_stamped(folder: Path, stamp: str) -> bool:
 
 def _make_folder(here: Project) -> None:
     """Make the folder of the state; elsewhere, if root's servers could not get at it here."""
-    state = here.state
-    if state.folder.is_symlink() or state.folder.exists():
+    link = here.root / project.STATE
+    if here.state.folder.exists():
         return
     user = _unprivileged()
     if user is None or _may_enter(here.root, user):
-        state.folder.mkdir(mode=0o755)
+        link.mkdir(mode=0o755)
         return
     digest = hashlib.sha256(str(here.root).encode()).hexdigest()[:12]
     elsewhere = FAR_AWAY / f"{here.root.name}-{digest}"
     elsewhere.mkdir(parents=True, exist_ok=True, mode=0o755)
-    state.folder.symlink_to(elsewhere)
+    if not link.is_symlink():
+        link.symlink_to(elsewhere)
     _say(f"{UNPRIVILEGED}, as whom PostgreSQL runs, may not enter {here.root}: .berth is a link to {elsewhere}")
 
 
@@ -498,7 +504,7 @@ def _up(c: Context, plan: Plan, names: Sequence[str]) -> None:
     chosen = plan.with_needs(names) if names else list(plan.programs)
     root = plan.here.root
     if c.config.run.dry:
-        process.run(c, supervisor.start_supervisor(plan.state, root), cwd=root)
+        process.run(c, supervisor.start_supervisor(plan.here), cwd=root)
         process.run(c, plan.control("start", *_words(chosen)), cwd=root)
         return
     with _locked(c, plan.state):
@@ -509,7 +515,7 @@ def _up(c: Context, plan: Plan, names: Sequence[str]) -> None:
         changed = _prepare(plan)
         if not answers:
             _check_ports(c, plan, chosen)
-            process.run(c, supervisor.start_supervisor(plan.state, root), cwd=root)
+            process.run(c, supervisor.start_supervisor(plan.here), cwd=root)
         elif changed:
             process.run(c, plan.control("update"), cwd=root)
         running = _running(c, plan)
@@ -622,7 +628,7 @@ def _processes(plan: Plan) -> list[supervisor.Process]:
     try:
         return supervisor.processes(plan.socket)
     except OSError:
-        log = (plan.state.logs / "supervisord.log").relative_to(plan.here.root)
+        log = plan.here.short(plan.state.logs / "supervisord.log")
         raise Exit(f"the supervisor does not answer: see {log}, and type `{plan.here.command()} up`") from None
 
 
