@@ -9,9 +9,7 @@ from invoke import Context, Exit, task
 from berth import compose, process
 from berth.project import Project
 from berth.tasks import ready
-from berth.tasks.failure import explain
-
-INTERRUPTED = 130
+from berth.tasks.failure import failure
 
 
 @task(help={"yes": "Do not ask."})
@@ -29,7 +27,7 @@ def reset_db(c: Context, yes: bool = False) -> None:
     process.run(c, compose.exec_(database, ["reset-db.sh"], terminal=False), cwd=here.root)
     code = process.run(c, compose.up(), cwd=here.root, check=False)
     if code != 0:
-        raise Exit(explain(c, stack), code=code)
+        raise failure(c, stack, code)
 
 
 def _ask(question: str, here: Project) -> None:
@@ -40,6 +38,6 @@ def _ask(question: str, here: Project) -> None:
         answer = input(question)
     except (EOFError, KeyboardInterrupt):
         print(file=sys.stderr)
-        raise Exit("nothing was deleted", code=INTERRUPTED) from None
+        raise Exit("nothing was deleted", code=process.INTERRUPTED) from None
     if answer.strip().lower() not in {"y", "yes"}:
         raise Exit("nothing was deleted", code=1)

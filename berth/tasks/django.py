@@ -5,15 +5,14 @@ from __future__ import annotations
 from invoke import Context, Exit, task
 
 from berth import compose, process, project
-from berth.arguments import CommandTask
+from berth.arguments import WrapperTask
 from berth.tasks import ready
 
 
 @task(
-    klass=CommandTask,
+    klass=WrapperTask,
     iterable=["command"],
     help={"command": "The command of manage.py, as you would type it behind that: `inv manage migrate --plan`."},
-    auto_shortflags=False,
 )
 def manage(c: Context, command: list[str]) -> None:
     """Run manage.py as you, in the running service or else in a container of its own: `inv manage COMMAND ...`."""
@@ -24,10 +23,11 @@ def manage(c: Context, command: list[str]) -> None:
     stack = ready.stack(c)
     service = ready.role(stack, "app")
     words = ["python", "manage.py", *command]
-    terminal, user = process.is_terminal(), project.caller()
+    user = project.caller()
     if any(container.service == service and container.state == "running" for container in ready.containers(c)):
-        process.run(c, compose.exec_(service, words, terminal=terminal, user=user), cwd=here.root)
+        ready.run_in(c, service, words, user=user)
         return
     # Only what a command may need of the stack: the other dependencies would apply migrations, `migrate --plan`'s too.
     process.run(c, compose.up([ready.role(stack, "database")]), cwd=here.root)
-    process.run(c, compose.run(service, words, terminal=terminal, user=user, dependencies=False), cwd=here.root)
+    line = compose.run(service, words, terminal=process.is_terminal(), user=user, dependencies=False)
+    process.run(c, line, cwd=here.root)

@@ -13,7 +13,7 @@ from berth.tasks import ready
 @task
 def base(c: Context) -> None:
     """Build the base images from packages, where no registry can be reached, and name them in .env."""
-    ready.engine(c)
+    ready.tools(c)
     here = ready.environment(c, create=True)
     try:
         recipes = base_images.read_recipes(here.base_images)

@@ -7,7 +7,7 @@ from invoke import Context, Exit, task
 from berth import compose, process, project, services
 from berth.arguments import CommandTask, NamesTask
 from berth.tasks import ready
-from berth.tasks.failure import explain
+from berth.tasks.failure import failure
 
 NAMES = {"name": "A service; type any number of them behind the task: `inv logs app db`."}
 COMMAND = {"command": "A service, then the command to run in it, as you would type it there: `inv exec app ls -la`."}
@@ -24,20 +24,22 @@ COMMAND = {"command": "A service, then the command to run in it, as you would ty
 )
 def up(c: Context, name: list[str], build: bool = False, attach: bool = False) -> None:
     """Start the services and wait until they are healthy."""
-    ready.engine(c)
+    ready.tools(c)
     here = ready.environment(c, create=True)
     stack = ready.stack(c, name)
     code = process.run(c, compose.up(name, build=build), cwd=here.root, check=False)
     if c.config.run.dry:
         return
     if code != 0:
-        raise Exit(explain(c, stack), code=code)
+        raise failure(c, stack, code)
     print(services.table(stack, ready.containers(c)))
     if attach:
-        follow = process.run(c, compose.logs(name, follow=True), cwd=here.root, check=False)
-        process.run(c, compose.stop(name), cwd=here.root)
+        try:
+            follow = process.run(c, compose.logs(name, follow=True), cwd=here.root, check=False)
+        finally:
+            process.run(c, compose.stop(name), cwd=here.root)
         # Leaving by Ctrl-C is how one leaves, as with `docker compose up`.
-        raise Exit(code=0 if follow == 130 else follow)
+        raise Exit(code=0 if follow == process.INTERRUPTED else follow)
 
 
 @task(
@@ -52,14 +54,14 @@ def up(c: Context, name: list[str], build: bool = False, attach: bool = False) -
 )
 def build(c: Context, name: list[str], prod: bool = False, no_cache: bool = False, pull: bool = False) -> None:
     """Build the images."""
-    ready.engine(c)
+    ready.tools(c)
     here = ready.environment(c, create=True)
     stack = ready.stack(c, name)
     line = compose.build(name, no_cache=no_cache, pull=pull)
     env = {"BUILD_TARGET": "prod"} if prod else {}
     code = process.run(c, line, cwd=here.root, env=env, check=False)
     if code != 0:
-        raise Exit(explain(c, stack), code=code)
+        raise failure(c, stack, code)
 
 
 @task(
@@ -74,12 +76,14 @@ def logs(c: Context, name: list[str], follow: bool = False, tail: str | None = N
     process.run(c, compose.logs(name, follow=follow, tail=tail), cwd=here.root)
 
 
-@task
-def ps(c: Context) -> None:
+@task(klass=NamesTask, iterable=["name"], help=NAMES)
+def ps(c: Context, name: list[str]) -> None:
     """List the containers, with their health and ports."""
     here = ready.environment(c)
     ready.engine(c)
-    process.run(c, compose.ps(), cwd=here.root)
+    if name:
+        ready.stack(c, name)
+    process.run(c, compose.ps(name), cwd=here.root)
 
 
 @task
@@ -89,10 +93,16 @@ def config(c: Context) -> None:
     process.run(c, compose.config(), cwd=here.root)
 
 
-@task(klass=CommandTask, name="exec", iterable=["command"], help=COMMAND, auto_shortflags=False)
-def exec_(c: Context, command: list[str]) -> None:
+@task(
+    klass=CommandTask,
+    name="exec",
+    iterable=["command"],
+    help={**COMMAND, "user": "The user to run it as, by name or number: `inv exec --user root app id`."},
+    auto_shortflags=False,
+)
+def exec_(c: Context, command: list[str], user: str | None = None) -> None:
     """Run a command in a running service: `inv exec SERVICE COMMAND ...`."""
-    _exec(c, command, task_name="exec")
+    _exec(c, command, task_name="exec", user=user)
 
 
 @task(klass=CommandTask, iterable=["command"], help=COMMAND, auto_shortflags=False)
@@ -106,15 +116,12 @@ def shell(c: Context, name: list[str]) -> None:
     """Open a shell in a running service: `inv shell [SERVICE]`."""
     if len(name) > 1:
         raise Exit(f"`shell` takes one service, not {len(name)}: type `{project.of(c).command()} shell {name[0]}`")
-    here = ready.environment(c)
+    ready.environment(c)
     ready.engine(c)
     stack = ready.stack(c, name)
-    service = name[0] if name else ready.role(stack, "app")
     # sh where the image holds no bash.
-    line = compose.exec_(
-        service, ["sh", "-c", "exec $(command -v bash || command -v sh)"], terminal=process.is_terminal()
-    )
-    process.run(c, line, cwd=here.root)
+    command = ["sh", "-c", "exec $(command -v bash || command -v sh)"]
+    ready.run_in(c, name[0] if name else ready.role(stack, "app"), command)
 
 
 @task(klass=NamesTask, iterable=["name"], help=NAMES)
@@ -153,4 +160,4 @@ def _exec(c: Context, command: list[str], *, task_name: str, user: str | None = 
     if words[0] == "--":
         words = words[1:]
     ready.stack(c, [service])
-    process.run(c, compose.exec_(service, words, terminal=process.is_terminal(), user=user), cwd=here.root)
+    ready.run_in(c, service, words, user=user)

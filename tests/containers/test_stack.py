@@ -215,7 +215,7 @@ def test_an_unknown_service_is_named_beside_those_that_are_there(stack: Stack) -
     for words in (["logs", "nothing"], ["up", "nothing"], ["exec", "nothing", "ls"], ["shell", "nothing"]):
         made = stack.inv(*words)
         assert made.returncode == 1, words
-        assert made.stderr == f"no service `nothing` in the compose files: choose from {SERVICES}\n"
+        assert made.stderr == f"no service is called `nothing`. The compose files have {SERVICES}\n"
         assert made.stdout == ""
 
 
