@@ -10,9 +10,45 @@ from collections.abc import Sequence
 
 Argv = list[str]
 
+# Runs in the container: signals the session of the process that an `exec` started, and nothing else. The engine starts
+# such a process from outside (parent 0) as the leader of a session; of these it is the oldest one that is younger than
+# our line, with the same words. A command that has become another program by now, as `sh -c "exec ..."`, has other
+# words: it counts if it began within 3 seconds of our line. Times are in hundredths of a second, the kernel's USER_HZ.
+_SIGNAL = """
+signal=$1 limit=$(($2 + 20)) words=$(shift 2; printf '%s\\n' "$@")
+read -r now _ </proc/uptime
+now=${now%.*}${now#*.} leader= best=-1
+for stat in /proc/[0-9]*/stat; do
+    { read -r line <"$stat"; } 2>/dev/null || continue
+    pid=${line%% *}
+    set -- ${line##*) }
+    [ "$2" = 0 ] && [ "$4" = "$pid" ] && [ "$pid" != 1 ] && [ "$pid" != $$ ] || continue
+    age=$((now - ${20}))
+    [ "$age" -le "$limit" ] || continue
+    if [ "$(tr '\\0' '\\n' 2>/dev/null </proc/"$pid"/cmdline)" = "$words" ]; then
+        age=$((age + 1000000000))
+    elif [ "$age" -lt $((limit - 320)) ]; then
+        continue
+    fi
+    [ "$age" -gt "$best" ] && leader=$pid best=$age
+done
+[ -n "$leader" ] || exit 1
+for stat in /proc/[0-9]*/stat; do
+    { read -r line <"$stat"; } 2>/dev/null || continue
+    pid=${line%% *}
+    set -- ${line##*) }
+    [ "$4" = "$leader" ] && kill -s "$signal" "$pid" 2>/dev/null
+done
+exit 0
+"""
+
 
 def compose(*arguments: str) -> Argv:
     return ["docker", "compose", *arguments]
+
+
+def version() -> Argv:
+    return compose("version", "--short")
 
 
 def up(services: Sequence[str] = (), *, build: bool = False) -> Argv:
@@ -28,8 +64,8 @@ def logs(services: Sequence[str] = (), *, follow: bool = False, tail: str | None
     return compose("logs", *["--follow"] * follow, *limit, *services)
 
 
-def ps() -> Argv:
-    return compose("ps", "--all")
+def ps(services: Sequence[str] = ()) -> Argv:
+    return compose("ps", "--all", *services)
 
 
 def ps_json() -> Argv:
@@ -64,6 +100,19 @@ def down(*, volumes: bool = False) -> Argv:
 def exec_(service: str, command: Sequence[str], *, terminal: bool, user: str | None = None) -> Argv:
     """``terminal`` must be false unless both stdin and stdout are one: Compose refuses otherwise (#13228 there)."""
     return compose("exec", *["-T"] * (not terminal), *_user(user), service, *command)
+
+
+def signal_exec(service: str, command: Sequence[str], *, signal: str, seconds: float, user: str | None = None) -> Argv:
+    """Send a signal to what an `exec` started, which docker itself leaves running (moby/moby#9098).
+
+    Ends with 1 when it finds nothing to signal.
+
+    :param command: what was run, by ``user``.
+    :param signal: its name without `SIG`.
+    :param seconds: how long ago the `exec` was typed.
+    """
+    hundredths = str(round(seconds * 100))
+    return exec_(service, ["sh", "-c", _SIGNAL, "sh", signal, hundredths, *command], terminal=False, user=user)
 
 
 def run(

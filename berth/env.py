@@ -26,7 +26,6 @@ line, and a file without faults has the values that Compose sees: tests/test_env
 """
 
 import contextlib
-import difflib
 import io
 import os
 import re
@@ -40,6 +39,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dotenv.parser import Binding, parse_stream
+
+from berth.nearest import closest
+from berth.redaction import is_secret
 
 DIRECTIVES = ("secret", "project name", "user id", "group id", "free port", "ca bundle")
 
@@ -239,8 +241,8 @@ def problems(env: Env, template: Mapping[str, Variable]) -> list[str]:
         if line - 1 in unreadable:  # perhaps the rest of a broken value, so its text stays unsaid
             faults.append(Fault(line, "this variable is not in .env.template"))
             continue
-        near = difflib.get_close_matches(name.upper(), template, n=1)
-        question = f"; did you mean {near[0]}?" if near else ""
+        near = closest(name.upper(), template)
+        question = f"; did you mean {near}?" if near else ""
         faults.append(Fault(line, f"{name} is not in .env.template{question}"))
 
     found = [str(fault) for fault in sorted(faults)]
@@ -254,6 +256,12 @@ def problems(env: Env, template: Mapping[str, Variable]) -> list[str]:
             else:
                 found.append(f"{name} is empty")
     return found
+
+
+def secret_values(env: Env, template: Mapping[str, Variable]) -> list[str]:
+    """Return the values that nobody but the owner of the `.env` may see: those made as a secret, or named like one."""
+    made = {name for name, variable in template.items() if variable.directive == "secret"}
+    return [value for name, value in env.values.items() if value and (name in made or is_secret(name))]
 
 
 def message(problems: Sequence[str]) -> str:

@@ -3,6 +3,13 @@
 A child gets our own stdin, stdout and stderr, so that terminals, pipes and binary data reach it untouched, and its exit
 code is ours. Invoke's runners are not used: they read stdin a byte at a time and give a child no terminal
 (pyinvoke/invoke#774, #1079).
+
+What a signal does:
+
+- On a terminal Ctrl-C and Ctrl-Z reach the child by themselves, as it is in our process group.
+- A signal that is sent to us alone (`kill`, a CI that runs out of time) is passed on to the child.
+- `docker exec` hands no signal on to the command in the container, which lives on without it. Where a task gives the
+  line that does (``relay``), that line runs first; the child then ends by itself.
 """
 
 from __future__ import annotations
@@ -13,22 +20,38 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import termios
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import psutil
 from invoke import Context, Exit
+
+from berth.redaction import redact
 
 COMMAND_NOT_FOUND = 127
 INTERRUPTED = 130
+GRACE = 10.0
+"""Seconds that a command has to end after a signal that ends us, as with `docker stop`."""
+
+Relay = Callable[[str, float], Sequence[str]]
+"""Makes the line that hands a signal on, from its name without `SIG` and the seconds since the child was started."""
+
+_secrets: set[str] = set()
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """Show `***` for these values in every line from now on."""
+    _secrets.update(secrets)
 
 
 def line(argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
-    """Return the shell line that does what running ``argv`` does, to be typed where the caller stands."""
-    words = [f"{name}={shlex.quote(value)}" for name, value in (env or {}).items()]
-    command = " ".join([*words, shlex.join(argv)])
+    """Return the shell line that does what running ``argv`` does, to be typed where the caller stands; no secrets."""
+    assigned = redact([f"{name}={value}" for name, value in (env or {}).items()], _secrets)
+    words = [f"{name}={shlex.quote(value)}" for name, _, value in (word.partition("=") for word in assigned)]
+    command = " ".join([*words, shlex.join(redact(argv, _secrets))])
     if cwd is None or cwd.resolve() == Path.cwd():
         return command
     return f"(cd {shlex.quote(str(cwd))} && {command})"
@@ -41,18 +64,22 @@ def run(
     cwd: Path,
     env: Mapping[str, str] | None = None,
     check: bool = True,
+    relay: Relay | None = None,
 ) -> int:
     """Show the line of ``argv``, run it with our own stdio and return its exit code.
 
     :param env: variables to add to our own environment; they are part of the line that is shown.
     :param check: end the task with the child's exit code when it is not 0.
+    :param relay: makes the line that hands a signal on to what ``argv`` started elsewhere.
     :raises Exit: the child failed and ``check`` is true, or the program does not exist.
     :raises SystemExit: a signal that ends us came while the child ran; it was passed on first.
     """
     print(f"+ {line(argv, cwd=cwd, env=env)}", file=sys.stderr, flush=True)
     if c.config.run.dry:
         return 0
-    code = _wait(argv, cwd=cwd, env=env)
+    sys.stdout.flush()
+    with _terminal_kept():
+        code = _Child(c, argv, cwd=cwd, env=env, relay=relay).wait()
     if check and code != 0:
         raise Exit(code=code)
     return code
@@ -69,7 +96,7 @@ def capture(
     """Run ``argv`` to read its output; its line is shown only with ``--echo``. Reads happen in a dry run, too.
 
     :param missing: take a program that does not exist for one that failed.
-    :raises Exit: the program does not exist, and ``missing`` is false.
+    :raises Exit: the program does not exist, and ``missing`` is false; or Ctrl-C was typed.
     """
     if c.config.run.echo:
         print(f"+ {line(argv, cwd=cwd, env=env)}", file=sys.stderr, flush=True)
@@ -87,63 +114,116 @@ def capture(
         if missing:
             return subprocess.CompletedProcess(argv, COMMAND_NOT_FOUND, "", f"{argv[0]} is not installed")
         raise _not_found(argv) from None
+    except KeyboardInterrupt:
+        raise Exit(code=INTERRUPTED) from None
 
 
 def is_terminal() -> bool:
     """Tell whether a person types and reads here: docker allocates a terminal only when both ends are one."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("CI", "").lower() in {"", "0", "false"}
 
 
-def _wait(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None) -> int:
-    sys.stdout.flush()
-    with _signals_passed_on() as children:
+class _Child:
+    """A child process, and what becomes of the signals that come while it runs."""
+
+    def __init__(
+        self, c: Context, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None, relay: Relay | None
+    ) -> None:
+        self._c = c
+        self._argv = argv
+        self._cwd = cwd
+        self._env = env
+        self._relay = relay
+        self._child: subprocess.Popen[bytes] | None = None
+        self._started = time.monotonic()
+        self._ending: int | None = None
+
+    def wait(self) -> int:
+        """Start the child, and return its exit code as a shell gives it.
+
+        :raises SystemExit: a signal came that ends us.
+        """
+        # In place before the child starts; an exec resets them in the child.
+        handlers = {
+            signal.SIGINT: self._interrupt,
+            signal.SIGTERM: self._terminate,
+            signal.SIGHUP: self._terminate,
+            signal.SIGALRM: self._kill,
+        }
+        previous: dict[int, Any] = {
+            signum: signal.signal(signum, handler)
+            for signum, handler in handlers.items()
+            # What nohup or a shell's `&` has us ignore stays ignored.
+            if signal.getsignal(signum) != signal.SIG_IGN
+        }
         try:
-            child = subprocess.Popen(argv, cwd=cwd, env=_environment(env))
-        except FileNotFoundError:
-            raise _not_found(argv) from None
-        children.append(child)
-        code = child.wait()
-    return code if code >= 0 else 128 - code
+            try:
+                self._child = subprocess.Popen(self._argv, cwd=self._cwd, env=_environment(self._env))
+            except FileNotFoundError:
+                raise _not_found(self._argv) from None
+            code = self._child.wait()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            for signum, handler in previous.items():
+                signal.signal(signum, handler)
+        if self._ending is not None:
+            # It may have been started only after the first try.
+            self._hand_on(self._ending)
+            raise SystemExit(128 + self._ending)
+        return code if code >= 0 else 128 - code
 
-
-@contextlib.contextmanager
-def _signals_passed_on() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """While the body runs, pass signals that end us on to its children; then end as they ask for.
-
-    The handlers are in place before the child starts; an exec resets them in the child.
-    """
-    children: list[subprocess.Popen[bytes]] = []
-    received: list[int] = []
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:
+    def _interrupt(self, signum: int, frame: FrameType | None) -> None:
         # On a terminal Ctrl-C reaches the child by itself, and a second one would make Compose kill.
-        if not _in_foreground():
-            _send(children, signum)
+        if not self._hand_on(signum) and not _in_foreground():
+            self._send(signum)
 
-    def terminate(signum: int, frame: FrameType | None) -> None:
-        received.append(signum)
-        _send(children, signum)
+    def _terminate(self, signum: int, frame: FrameType | None) -> None:
+        again = self._ending is not None
+        self._ending = self._ending or signum
+        if again or not self._hand_on(signum):
+            self._send(signum)
+        else:
+            signal.setitimer(signal.ITIMER_REAL, GRACE)
 
-    handlers = {signal.SIGINT: interrupt, signal.SIGTERM: terminate, signal.SIGHUP: terminate}
-    previous: dict[int, Any] = {signum: signal.signal(signum, handler) for signum, handler in handlers.items()}
-    try:
-        yield children
-    finally:
-        for signum, handler in previous.items():
-            signal.signal(signum, handler)
-    if received:
-        raise SystemExit(128 + received[0])
+    def _kill(self, signum: int, frame: FrameType | None) -> None:
+        self._hand_on(signal.SIGKILL)
+        self._send(signal.SIGTERM)
 
+    def _hand_on(self, signum: int) -> bool:
+        """Run the line of ``relay``, and tell whether there was something to signal."""
+        if self._relay is None or self._child is None:
+            return False
+        argv = self._relay(signal.Signals(signum).name.removeprefix("SIG"), time.monotonic() - self._started)
+        return capture(self._c, argv, cwd=self._cwd, env=self._env).returncode == 0
 
-def _send(children: list[subprocess.Popen[bytes]], signum: int) -> None:
-    """Signal the innermost processes: on a terminal `docker` does not hand SIGTERM on to its Compose plugin."""
-    for child in children:
+    def _send(self, signum: int) -> None:
+        """Signal the innermost processes: on a terminal `docker` does not hand SIGTERM on to its Compose plugin."""
+        import psutil  # not at every start of `inv`
+
+        if self._child is None:
+            return
         with contextlib.suppress(psutil.NoSuchProcess):
-            family = [psutil.Process(child.pid), *psutil.Process(child.pid).children(recursive=True)]
+            family = [psutil.Process(self._child.pid), *psutil.Process(self._child.pid).children(recursive=True)]
             parents = {process.ppid() for process in family}
             for process in family:
                 if process.pid not in parents:
                     process.send_signal(signum)
+
+
+@contextlib.contextmanager
+def _terminal_kept() -> Iterator[None]:
+    """Leave the terminal as it was: a child that is killed while it reads single keys leaves them unseen."""
+    try:
+        before = termios.tcgetattr(sys.stdin.fileno())
+    except (termios.error, OSError, ValueError):
+        yield  # no terminal
+        return
+    try:
+        yield
+    finally:
+        # From the background it would stop us.
+        if _in_foreground():
+            termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, before)
 
 
 def _in_foreground() -> bool:
@@ -154,7 +234,16 @@ def _in_foreground() -> bool:
 
 
 def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
-    return {**os.environ, **(extra or {})}
+    return {**_looks(), **os.environ, **(extra or {})}
+
+
+def _looks() -> dict[str, str]:
+    """Return what makes Compose, BuildKit and others print plain text where no person reads; all else stays theirs."""
+    dumb = os.environ.get("TERM") == "dumb"
+    if is_terminal() and not dumb:
+        return {}
+    colours = {} if "FORCE_COLOR" in os.environ else {"NO_COLOR": "1", "COMPOSE_ANSI": "never"}
+    return {"COMPOSE_PROGRESS": "plain", "BUILDKIT_PROGRESS": "plain", **colours}
 
 
 def _not_found(argv: Sequence[str]) -> Exit:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from berth.nearest import did_you_mean
+
 ROLE = "berth.role"
 
 
@@ -61,12 +63,12 @@ class Stack:
         return sorted(self._services)
 
     def check(self, services: Iterable[str]) -> None:
-        """:raises Unknown: naming every service that is not there, and those that are."""
-        missing = [f"`{service}`" for service in services if service not in self._services]
-        if missing:
-            raise Unknown(
-                f"no service {', '.join(missing)} in the compose files: choose from {', '.join(self.names())}"
-            )
+        """:raises Unknown: naming the first service that is not there, and those that are."""
+        for service in services:
+            if service not in self._services:
+                near = did_you_mean(service, self._services)
+                names = ", ".join(self.names())
+                raise Unknown(f"no service is called `{service}`{near} The compose files have {names}")
 
     def with_role(self, role: str) -> str:
         """Return the service that has the label ``berth.role: <role>``.

@@ -47,6 +47,11 @@ def overlays(compose_file: str, target: str) -> list[str]:
     return [f"{folder}/{name}" if folder else name for name in names]
 
 
+def nox(session: str | None, arguments: Sequence[str]) -> list[str]:
+    """Return the words behind `nox` that run one session with ``arguments`` for its tool; None: all sessions."""
+    return [*(["--session", session] if session else []), *(["--", *arguments] if arguments else [])]
+
+
 def pytest(image: str, arguments: Sequence[str]) -> list[str]:
     """Return the pytest line that leaves its JUnit and coverage files in /reports."""
     return [

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
+import invoke
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from invoke import Context, Program, Task, task
+from invoke import Context, Exit, Program, Task, task
+from invoke.parser import ParseResult
 
-from berth.arguments import CommandTask, NamesTask
+from berth import arguments
+from berth.arguments import CommandTask, NamesTask, WrapperTask
 from berth.collection import collection
 
-HINT = "Type `inv --list` for the tasks, `inv --help TASK` for one"
+LIST = "Type `inv --list` for the tasks"
 Received = list[tuple[Any, ...]]
 Type = Callable[..., Received]
 
@@ -33,11 +37,16 @@ def tasks(received: Received) -> list[Task]:
         received.append(("logs", name, follow, tail))
 
     @task(klass=CommandTask, name="exec", iterable=["command"], auto_shortflags=False)
-    def exec_(c: Context, command: list[str]) -> None:
+    def exec_(c: Context, command: list[str], user: str = "") -> None:
         """Run a command in a running service."""
-        received.append(("exec", command))
+        received.append(("exec", command, *[user] * bool(user), *["dry"] * c.config.run.dry))
 
-    @task(klass=CommandTask, iterable=["command"], auto_shortflags=False)
+    @task(klass=WrapperTask, iterable=["command"])
+    def manage(c: Context, command: list[str]) -> None:
+        """Run manage.py."""
+        received.append(("manage", command))
+
+    @task(klass=WrapperTask, iterable=["command"], auto_shortflags=False)
     def test_in_container(c: Context, command: list[str], image: str = "dev") -> None:
         """Test inside a built image."""
         received.append(("test-in-container", command, image))
@@ -52,7 +61,7 @@ def tasks(received: Received) -> list[Task]:
         """A task of Invoke's own kind."""
         received.append(("plain", label, tag))
 
-    return [up, logs, exec_, test_in_container, down, plain]
+    return [up, logs, exec_, manage, test_in_container, down, plain]
 
 
 @pytest.fixture
@@ -87,6 +96,8 @@ def type_(monkeypatch: pytest.MonkeyPatch) -> Type:
         (["logs", "-t5", "app"], [("logs", ["app"], False, "5")]),
         (["up", "app", "logs", "db"], [("up", ["app"], False, False), ("logs", ["db"], False, None)]),
         (["up", "--build", "down", "--volumes"], [("up", [], True, False), ("down", True)]),
+        (["up", "-T", "5", "app"], [("up", ["app"], False, False)]),
+        (["up", "manage", "up", "--build"], [("up", [], False, False), ("manage", ["up", "--build"])]),
         (["up", "exec", "app", "up"], [("up", [], False, False), ("exec", ["app", "up"])]),
         (["plain", "--label", "a", "--label", "b", "--tag", "up"], [("plain", ["a", "b"], "up")]),
         (["plain", "--tag=é 'x'", "up"], [("plain", [], "é 'x'"), ("up", [], False, False)]),
@@ -139,6 +150,44 @@ def test_options_in_front_of_a_command_are_the_tasks_own(
     assert type_("test-in-container", *words) == [received]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["migrate", "--plan", "users"],
+        ["shell", "-c", "print('a b')"],
+        ["--help"],
+        ["-h"],
+        ["--list"],
+        ["-e", "--dry"],
+        ["--version"],
+        ["up", "down"],
+        ["", "*", "é", "a\nb"],
+        ["loaddata", "--", "-x"],
+        [],
+    ],
+)
+def test_everything_behind_a_program_is_its_own(type_: Type, words: list[str]) -> None:
+    assert type_("manage", *words) == [("manage", words)]
+    assert type_("manage", "--", *words) == [("manage", words)]
+
+
+@pytest.mark.parametrize(
+    ("words", "received"),
+    [
+        (["--user", "root", "app", "id"], ("exec", ["app", "id"], "root")),
+        (["--user=root", "app", "id", "--user", "x"], ("exec", ["app", "id", "--user", "x"], "root")),
+        (["--user", "up", "app", "id"], ("exec", ["app", "id"], "up")),
+        (["--dry", "app", "id"], ("exec", ["app", "id"], "dry")),
+        (["-R", "--user", "0", "app", "-R"], ("exec", ["app", "-R"], "0", "dry")),
+        (["-T", "5", "app", "id"], ("exec", ["app", "id"])),
+    ],
+)
+def test_options_in_front_of_a_service_are_the_tasks_or_invokes(
+    type_: Type, words: list[str], received: tuple[Any, ...]
+) -> None:
+    assert type_("exec", *words) == [received]
+
+
 WORD = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])) | st.sampled_from(
     ["--", "-", "--help", "-h", "--list", "--dry", "up", "exec", "--command", "--image=x", "-abc", "=", "'", '"', "$x"]
 )
@@ -171,13 +220,64 @@ def test_help_in_front_of_the_command_is_about_the_task(type_: Type, capsys: pyt
     assert "Run a command in a running service." in capsys.readouterr().out
 
 
-def test_unknown_option_of_a_task_of_names_is_refused(type_: Type, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match=r"^1$"):
-        type_("up", "--bild")
-    assert capsys.readouterr().err == f"No idea what '--bild' is! {HINT}\n"
+@pytest.mark.parametrize(
+    ("words", "name"), [(["--help", "manage"], "manage"), (["--help", "exec"], "exec"), (["exec", "-h"], "exec")]
+)
+def test_help_of_a_task_can_be_asked_for_in_front(
+    type_: Type, capsys: pytest.CaptureFixture[str], words: list[str], name: str
+) -> None:
+    with pytest.raises(SystemExit, match=r"^0$"):
+        type_(*words)
+    assert capsys.readouterr().out.startswith(f"Usage: inv [--core-opts] {name} ")
 
 
-def test_unknown_task_is_refused(type_: Type, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["up", "--bild"],
+            f"no option of `up` is called `--bild`: did you mean `--build`? {LIST}, `inv --help up` for its options\n",
+        ),
+        (
+            ["exec", "--usr", "root", "app", "id"],
+            f"no option of `exec` is called `--usr`: did you mean `--user`? {LIST}, `inv --help exec` for its options\n",
+        ),
+        (["down", "--x"], f"no option of `down` is called `--x`. {LIST}, `inv --help down` for its options\n"),
+        (["pu"], f"no task is called `pu`: did you mean `up`? {LIST}\n"),
+        (["mange", "migrate"], f"no task is called `mange`: did you mean `manage`? {LIST}\n"),
+        (["down", "ups"], f"no task is called `ups`: did you mean `up`? {LIST}, `inv --help down` for its options\n"),
+        (["zzz"], f"no task is called `zzz`. {LIST}\n"),
+        (["logs", "--tail"], f"`--tail` needs a value. {LIST}, `inv --help logs` for its options\n"),
+    ],
+)
+def test_what_is_unknown_is_named_with_the_nearest_and_what_to_type(
+    type_: Type, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
     with pytest.raises(SystemExit, match=r"^1$"):
-        type_("pu")
-    assert capsys.readouterr().err == f"No idea what 'pu' is! {HINT}\n"
+        type_(*words)
+    assert capsys.readouterr().err == message
+
+
+def test_invoke_that_makes_its_parser_elsewhere_is_refused() -> None:
+    module = types.ModuleType("program")
+    module.Program = type("Program", (), {"parse_core_args": lambda self: None})
+    with pytest.raises(Exit) as error:
+        arguments.install(module)
+    assert str(error.value) == (
+        f"Berth does not fit Invoke {invoke.__version__}: its program makes parsers in another way; "
+        "install the one of requirements/berth.txt"
+    )
+    assert not hasattr(module, "Parser")
+
+
+def test_invoke_that_orders_tasks_anew_is_refused(type_: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+    parse = invoke.parser.Parser.parse_argv
+
+    def reversed_tasks(self: invoke.parser.Parser, argv: list[str]) -> ParseResult:
+        result = parse(self, argv)
+        result.reverse()
+        return result
+
+    with monkeypatch.context() as patched, pytest.raises(SystemExit, match=r"^1$"):
+        patched.setattr(invoke.parser.Parser, "parse_argv", reversed_tasks)
+        type_("exec", "app", "ls")

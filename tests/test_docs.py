@@ -114,7 +114,7 @@ def flags(names: tuple[str, ...]) -> list[str]:
 def test_every_nox_session_shown_is_there(document: Path) -> None:
     known = set(re.findall(r"^def (\w+)\(session", (ROOT / "noxfile.py").read_text(), re.MULTILINE))
     known |= set(re.findall(r"@nox\.session\(name=\"([\w-]+)\"", (ROOT / "noxfile.py").read_text()))
-    shown = re.findall(r"(?:nox|inv test --) -s ([\w-]+)", document.read_text(encoding="utf-8"))
+    shown = re.findall(r"(?:nox -s|inv test --session) ([\w-]+)", document.read_text(encoding="utf-8"))
     assert shown
     assert set(shown) <= known
 

@@ -51,10 +51,14 @@ def test_known_services_pass() -> None:
     SHOP.check([])
 
 
-def test_every_unknown_service_is_named() -> None:
-    message = "no service `ap`, `dbb` in the compose files: choose from mail, queue, schema, sql, web"
+@pytest.mark.parametrize(
+    ("service", "near"),
+    [("wbe", ": did you mean `web`?"), ("scheme", ": did you mean `schema`?"), ("dbb", "."), ("", ".")],
+)
+def test_unknown_service_is_named_with_the_nearest_one(service: str, near: str) -> None:
+    message = f"no service is called `{service}`{near} The compose files have mail, queue, schema, sql, web"
     with pytest.raises(Unknown, match=f"^{re.escape(message)}$"):
-        SHOP.check(["ap", "web", "dbb"])
+        SHOP.check(["web", service])
 
 
 def test_service_is_found_by_its_role() -> None:

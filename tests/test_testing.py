@@ -71,6 +71,18 @@ def test_overlays_lie_beside_the_first_file() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("session", "arguments", "words"),
+    [
+        (None, [], []),
+        ("lint", [], ["--session", "lint"]),
+        ("test", ["-k", "a or b"], ["--session", "test", "--", "-k", "a or b"]),
+    ],
+)
+def test_nox_runs_one_session_or_all(session: str | None, arguments: list[str], words: list[str]) -> None:
+    assert testing.nox(session, arguments) == words
+
+
 def test_pytest_leaves_its_reports_outside() -> None:
     assert testing.pytest("dev", ["-k", "a or b"]) == [
         "pytest",

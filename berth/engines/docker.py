@@ -11,35 +11,37 @@ from invoke import Context, Exit
 from berth import base_images as recipes_of
 from berth import compose, engine, env, process, project, services, testing
 from berth.engines import ready
-from berth.engines.failure import explain
+from berth.engines.failure import failure
 
 
 def up(c: Context, names: Sequence[str], *, build: bool, attach: bool) -> None:
-    ready.engine(c)
+    ready.tools(c)
     here = ready.environment(c, create=True)
     stack = ready.stack(c, names)
     code = process.run(c, compose.up(names, build=build), cwd=here.root, check=False)
     if c.config.run.dry:
         return
     if code != 0:
-        raise Exit(explain(c, stack), code=code)
+        raise failure(c, stack, code)
     print(services.table(stack, ready.containers(c)))
     if attach:
-        follow = process.run(c, compose.logs(names, follow=True), cwd=here.root, check=False)
-        process.run(c, compose.stop(names), cwd=here.root)
+        try:
+            follow = process.run(c, compose.logs(names, follow=True), cwd=here.root, check=False)
+        finally:
+            process.run(c, compose.stop(names), cwd=here.root)
         # Leaving by Ctrl-C is how one leaves, as with `docker compose up`.
-        raise Exit(code=0 if follow == 130 else follow)
+        raise Exit(code=0 if follow == process.INTERRUPTED else follow)
 
 
 def build(c: Context, names: Sequence[str], *, prod: bool, no_cache: bool, pull: bool) -> None:
-    ready.engine(c)
+    ready.tools(c)
     here = ready.environment(c, create=True)
     stack = ready.stack(c, names)
     line = compose.build(names, no_cache=no_cache, pull=pull)
     env = {"BUILD_TARGET": "prod"} if prod else {}
     code = process.run(c, line, cwd=here.root, env=env, check=False)
     if code != 0:
-        raise Exit(explain(c, stack), code=code)
+        raise failure(c, stack, code)
 
 
 def logs(c: Context, names: Sequence[str], *, follow: bool, tail: str | None) -> None:
@@ -48,10 +50,12 @@ def logs(c: Context, names: Sequence[str], *, follow: bool, tail: str | None) ->
     process.run(c, compose.logs(names, follow=follow, tail=tail), cwd=here.root)
 
 
-def ps(c: Context) -> None:
+def ps(c: Context, names: Sequence[str]) -> None:
     here = ready.environment(c)
     ready.engine(c)
-    process.run(c, compose.ps(), cwd=here.root)
+    if names:
+        ready.stack(c, names)
+    process.run(c, compose.ps(names), cwd=here.root)
 
 
 def config(c: Context) -> None:
@@ -59,24 +63,20 @@ def config(c: Context) -> None:
     process.run(c, compose.config(), cwd=here.root)
 
 
-def exec_(c: Context, service: str, command: Sequence[str], *, as_host: bool) -> None:
-    here = ready.environment(c)
+def exec_(c: Context, service: str, command: Sequence[str], *, user: str | None) -> None:
+    ready.environment(c)
     ready.engine(c)
     ready.stack(c, [service])
-    user = project.caller() if as_host else None
-    process.run(c, compose.exec_(service, command, terminal=process.is_terminal(), user=user), cwd=here.root)
+    ready.run_in(c, service, command, user=user)
 
 
 def shell(c: Context, service: str | None) -> None:
-    here = ready.environment(c)
+    ready.environment(c)
     ready.engine(c)
     stack = ready.stack(c, [service] if service else [])
-    service = service or ready.role(stack, "app")
     # sh where the image holds no bash.
-    line = compose.exec_(
-        service, ["sh", "-c", "exec $(command -v bash || command -v sh)"], terminal=process.is_terminal()
-    )
-    process.run(c, line, cwd=here.root)
+    command = ["sh", "-c", "exec $(command -v bash || command -v sh)"]
+    ready.run_in(c, service or ready.role(stack, "app"), command)
 
 
 def stop(c: Context, names: Sequence[str]) -> None:
@@ -105,13 +105,14 @@ def manage(c: Context, command: Sequence[str]) -> None:
     stack = ready.stack(c)
     service = ready.role(stack, "app")
     words = ["python", "manage.py", *command]
-    terminal, user = process.is_terminal(), project.caller()
+    user = project.caller()
     if any(container.service == service and container.state == "running" for container in ready.containers(c)):
-        process.run(c, compose.exec_(service, words, terminal=terminal, user=user), cwd=here.root)
+        ready.run_in(c, service, words, user=user)
         return
     # Only what a command may need of the stack: the other dependencies would apply migrations, `migrate --plan`'s too.
     process.run(c, compose.up([ready.role(stack, "database")]), cwd=here.root)
-    process.run(c, compose.run(service, words, terminal=terminal, user=user, dependencies=False), cwd=here.root)
+    line = compose.run(service, words, terminal=process.is_terminal(), user=user, dependencies=False)
+    process.run(c, line, cwd=here.root)
 
 
 def reset_db(c: Context, *, yes: bool) -> None:
@@ -126,7 +127,11 @@ def reset_db(c: Context, *, yes: bool) -> None:
     process.run(c, compose.exec_(database, ["reset-db.sh"], terminal=False), cwd=here.root)
     code = process.run(c, compose.up(), cwd=here.root, check=False)
     if code != 0:
-        raise Exit(explain(c, stack), code=code)
+        raise failure(c, stack, code)
+
+
+def test(c: Context, command: Sequence[str]) -> None:
+    test_in_container(c, command, image="dev")
 
 
 def test_in_container(c: Context, command: Sequence[str], *, image: str) -> None:
@@ -138,7 +143,7 @@ def test_in_container(c: Context, command: Sequence[str], *, image: str) -> None
         testing.stage(image)
     except ValueError as error:
         raise Exit(str(error)) from None
-    ready.engine(c)
+    ready.tools(c)
     here = ready.environment(c, create=True)
     resolved = ready.stack(c)
     if not c.config.run.dry:
@@ -151,7 +156,7 @@ def test_in_container(c: Context, command: Sequence[str], *, image: str) -> None
     try:
         code = process.run(c, compose.up(), cwd=here.root, env=env, check=False)
         if code != 0:
-            raise Exit(explain(c, resolved, env=env), code=code)
+            raise failure(c, resolved, code, env=env)
         line = compose.run(
             testing.SERVICE,
             testing.pytest(image, command),
@@ -170,7 +175,7 @@ def base_images(c: Context) -> None:
 
     :raises Exit: the recipes have faults, or a build failed.
     """
-    ready.engine(c)
+    ready.tools(c)
     here = ready.environment(c, create=True)
     try:
         recipes = recipes_of.read_recipes(here.base_images)

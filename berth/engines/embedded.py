@@ -19,7 +19,6 @@ import psutil
 from invoke import Context, Exit
 
 from berth import leftovers, ports, process, programs, project, services, supervisor
-from berth.engine import compose_complaint
 from berth.engines import ready
 from berth.programs import Program
 from berth.project import Project, State
@@ -113,13 +112,14 @@ def logs(c: Context, names: Sequence[str], *, follow: bool, tail: str | None) ->
         process.run(c, line, cwd=plan.here.root)
 
 
-def ps(c: Context) -> None:
+def ps(c: Context, names: Sequence[str]) -> None:
     here = ready.environment(c)
     if _installed(here):
-        plan = _plan(c, here)
+        plan = _plan(c, here, names)
         if not _runs(here) and (left := leftovers.find(here.state.folder)):
             _say(f"the supervisor was killed, and left {_told(left)}: type `{here.command()} up`, or `down`")
-        print(services.table(plan.stack, _containers(c, plan)))
+        shown = [one for one in _containers(c, plan) if not names or one.service in names]
+        print(services.table(plan.stack, shown))
 
 
 def config(c: Context) -> None:
@@ -128,14 +128,16 @@ def config(c: Context) -> None:
     process.run(c, _compose(here, "config"), cwd=here.root)
 
 
-def exec_(c: Context, service: str, command: Sequence[str], *, as_host: bool) -> None:
+def exec_(c: Context, service: str, command: Sequence[str], *, user: str | None) -> None:
     here = ready.environment(c)
     _install_first(c, here)
     plan = _plan(c, here, [service])
-    if as_host:
-        _say("without containers a command runs as you anyway, but for root's servers: this is `exec`")
+    if user == project.caller():
+        _say("without containers a command runs as you anyway, but for root's servers")
+    elif user and os.geteuid() != 0:
+        raise Exit(f"without containers only root can run a command as `{user}`: leave `--user` out")
     _check_running(c, plan, service)
-    process.run(c, _enter(plan, service, command, as_me=as_host), cwd=plan.here.root)
+    process.run(c, _enter(plan, service, command, user=user), cwd=plan.here.root)
 
 
 def shell(c: Context, service: str | None) -> None:
@@ -203,7 +205,15 @@ def manage(c: Context, command: Sequence[str]) -> None:
     database = ready.role(plan.stack, "database")
     if database not in _running(c, plan):
         _up(c, plan, [database])
-    process.run(c, _enter(plan, plan.app, ["python", "manage.py", *command], as_me=True), cwd=plan.here.root)
+    process.run(c, _enter(plan, plan.app, ["python", "manage.py", *command], user=project.caller()), cwd=plan.here.root)
+
+
+def test(c: Context, command: Sequence[str]) -> None:
+    here = ready.environment(c, create=True)
+    _install(c, here)
+    plan = _plan(c, here)
+    _up(c, plan, [])
+    process.run(c, _enter(plan, plan.app, ["pytest", *command]), cwd=here.root)
 
 
 def reset_db(c: Context, *, yes: bool) -> None:
@@ -223,11 +233,11 @@ def reset_db(c: Context, *, yes: bool) -> None:
 
 
 def _enter(
-    plan: Plan, service: str, command: Sequence[str], *, as_me: bool = False, name: str | None = None
+    plan: Plan, service: str, command: Sequence[str], *, user: str | None = None, name: str | None = None
 ) -> list[str]:
     return [
         plan.here.short(plan.state.bin / "enter"),
-        *["--as-me"] * as_me,
+        *(["--user", user] if user else []),
         *(["--process", name] if name else []),
         service,
         *command,
@@ -262,7 +272,7 @@ def _plan(c: Context, here: Project, names: Sequence[str] = ()) -> Plan:
     """
     answer = process.capture(c, _compose(here, "config", "--format", "json"), cwd=here.root)
     if answer.returncode != 0:
-        raise Exit(compose_complaint(answer.stderr), code=answer.returncode)
+        raise Exit(answer.stderr.strip(), code=answer.returncode)
     stack = services.Stack(answer.stdout)
     app = ready.role(stack, "app")
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from invoke import Context
+from invoke import Context, Exit
 
 from berth import compose, engine, ports, process, project, services
 from berth.engines import ready
@@ -13,11 +13,16 @@ from berth.engines import ready
 LOG_LINES = "20"
 
 
-def explain(c: Context, stack: services.Stack, *, env: Mapping[str, str] | None = None) -> str:
-    """Return which services failed, with their health log and last lines, and how to do without a registry.
+def failure(c: Context, stack: services.Stack, code: int, *, env: Mapping[str, str] | None = None) -> Exit:
+    """Return the end of a task whose start of the stack ended with ``code``: says why, unless somebody typed Ctrl-C.
 
     :param env: the variables that the stack was started with.
     """
+    return Exit(code=code) if code == process.INTERRUPTED else Exit(_explain(c, stack, env), code=code)
+
+
+def _explain(c: Context, stack: services.Stack, env: Mapping[str, str] | None) -> str:
+    """Return which services failed, with their health log and last lines, and how to do without a registry."""
     found = _inspected(c, env)
     failed = [container for container in found if container.failed] or [
         container for container in found if container.health == "starting"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import itertools
 import os
+import socket
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from invoke import Context, Exit
 
 from berth import compose, env, ports, process, project, services
 from berth import engine as docker
 from berth.project import Project
-
-INTERRUPTED = 130
 
 
 def environment(c: Context, *, create: bool = False) -> Project:
@@ -28,11 +28,13 @@ def environment(c: Context, *, create: bool = False) -> Project:
             raise Exit(f"there is no .env yet: type `{here.command()} up`, which makes it from .env.template")
         _create(c, here)
     try:
-        found = env.problems(_variables(here), env.parse_template(env.read_text(here.env_template)))
+        variables, template = _variables(here), env.parse_template(env.read_text(here.env_template))
+        found = env.problems(variables, template)
     except env.EnvError as error:
         raise Exit(str(error)) from None
     if found:
         raise Exit(env.message(found))
+    process.hide(env.secret_values(variables, template))
     return here
 
 
@@ -47,10 +49,24 @@ def value(here: Project, name: str) -> str:
 
 
 def engine(c: Context) -> None:
-    """:raises Exit: no engine answers, or Compose is missing."""
-    answer = process.capture(c, docker.version(), cwd=project.of(c).root)
+    """Make sure that an engine and Compose are there, at no cost where a look at their files tells.
+
+    :raises Exit: no engine answers, or Compose is missing.
+    """
+    if not files_of_engine():
+        tools(c)
+
+
+def tools(c: Context) -> None:
+    """:raises Exit: no engine answers, or it, Compose or buildx is missing or too old."""
+    root = project.of(c).root
+    answer = process.capture(c, docker.version(), cwd=root)
     if answer.returncode != 0:
         raise Exit(docker.complaint(answer.stderr))
+    found = (process.capture(c, line, cwd=root) for line in (compose.version(), docker.buildx_version()))
+    complaint = docker.version_complaint(answer.stdout, *(made.stdout * (made.returncode == 0) for made in found))
+    if complaint:
+        raise Exit(complaint)
 
 
 def stack(c: Context, names: Sequence[str] = ()) -> services.Stack:
@@ -60,7 +76,8 @@ def stack(c: Context, names: Sequence[str] = ()) -> services.Stack:
     """
     answer = process.capture(c, compose.config_json(), cwd=project.of(c).root)
     if answer.returncode != 0:
-        raise Exit(docker.compose_complaint(answer.stderr), code=answer.returncode)
+        tools(c)
+        raise Exit(answer.stderr.strip(), code=answer.returncode)
     resolved = services.Stack(answer.stdout)
     try:
         resolved.check(names)
@@ -84,7 +101,7 @@ def consent(stack: services.Stack, database: str, here: Project) -> None:
         )
     except (EOFError, KeyboardInterrupt):
         print(file=sys.stderr)
-        raise Exit("nothing was deleted", code=INTERRUPTED) from None
+        raise Exit("nothing was deleted", code=process.INTERRUPTED) from None
     if answer.strip().lower() not in {"y", "yes"}:
         raise Exit("nothing was deleted", code=1)
 
@@ -106,6 +123,35 @@ def containers(c: Context, env: Mapping[str, str] | None = None) -> list[service
     if answer.returncode != 0:
         raise Exit(answer.stderr.strip(), code=answer.returncode)
     return services.containers(answer.stdout)
+
+
+def run_in(c: Context, service: str, command: Sequence[str], *, user: str | None = None) -> None:
+    """Run a command in a running container; a signal that ends us ends it, too.
+
+    :param user: whom to run it as, instead of the service's user.
+    :raises Exit: the command failed.
+    """
+
+    def relay(name: str, seconds: float) -> list[str]:
+        return compose.signal_exec(service, command, signal=name, seconds=seconds, user=user)
+
+    line = compose.exec_(service, command, terminal=process.is_terminal(), user=user)
+    process.run(c, line, cwd=project.of(c).root, relay=relay)
+
+
+def files_of_engine() -> bool:
+    """Tell whether the engine's socket takes connections, and Compose's file is there."""
+    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    try:
+        config = (folder / "config.json").read_text(encoding="utf-8")
+    except OSError:
+        config = ""
+    path = docker.socket(os.environ, config)
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        if path is None or probe.connect_ex(path) != 0:
+            return False
+    return any(plugin.exists() for plugin in docker.compose_plugins(folder))
 
 
 def _variables(here: Project) -> env.Env:

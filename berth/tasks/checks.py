@@ -6,28 +6,33 @@ import sys
 
 from invoke import Context, task
 
-from berth import engines, process, project
-from berth.arguments import CommandTask
+from berth import engines, process, project, testing
+from berth.arguments import WrapperTask
 
 
 @task(
-    klass=CommandTask,
+    klass=WrapperTask,
     iterable=["command"],
-    help={"command": "Arguments for nox: `inv test -- -s lint` runs one session. Without any, all checks run."},
+    help={
+        "command": "Arguments for pytest in the development services, or for the tool of --session.",
+        "session": "The one session of noxfile.py to run, such as lint or types.",
+    },
     auto_shortflags=False,
 )
-def test(c: Context, command: list[str]) -> None:
-    """Run the checks of noxfile.py: linters, types, tests on the host and inside the images."""
-    here = project.of(c)
-    process.run(c, [sys.executable, "-m", "nox", *command], cwd=here.root)
+def test(c: Context, command: list[str], session: str | None = None) -> None:
+    """Run all checks of noxfile.py, or a part: `inv test -k name -x`, `inv test --session lint`."""
+    if command and not session:
+        engines.of(c).test(c, command)
+        return
+    process.run(c, [sys.executable, "-m", "nox", *testing.nox(session, command)], cwd=project.of(c).root)
 
 
 @task(
-    klass=CommandTask,
+    klass=WrapperTask,
     iterable=["command"],
     help={
         "image": "The image to test in: dev; test, the shipped one with what tests need; dev-... from that lock.",
-        "command": "Arguments for pytest: `inv test-in-container -- -k name`.",
+        "command": "Arguments for pytest: `inv test-in-container --image test -k name`.",
     },
     auto_shortflags=False,
 )

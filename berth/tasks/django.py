@@ -5,14 +5,13 @@ from __future__ import annotations
 from invoke import Context, Exit, task
 
 from berth import engines, project
-from berth.arguments import CommandTask
+from berth.arguments import WrapperTask
 
 
 @task(
-    klass=CommandTask,
+    klass=WrapperTask,
     iterable=["command"],
     help={"command": "The command of manage.py, as you would type it behind that: `inv manage migrate --plan`."},
-    auto_shortflags=False,
 )
 def manage(c: Context, command: list[str]) -> None:
     """Run manage.py as you, with the services running or not: `inv manage COMMAND ...`."""

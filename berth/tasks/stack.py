@@ -50,10 +50,10 @@ def logs(c: Context, name: list[str], follow: bool = False, tail: str | None = N
     engines.of(c).logs(c, name, follow=follow, tail=tail)
 
 
-@task
-def ps(c: Context) -> None:
+@task(klass=NamesTask, iterable=["name"], help=NAMES)
+def ps(c: Context, name: list[str]) -> None:
     """List the services, with their health and ports."""
-    engines.of(c).ps(c)
+    engines.of(c).ps(c, name)
 
 
 @task
@@ -62,16 +62,22 @@ def config(c: Context) -> None:
     engines.of(c).config(c)
 
 
-@task(klass=CommandTask, name="exec", iterable=["command"], help=COMMAND, auto_shortflags=False)
-def exec_(c: Context, command: list[str]) -> None:
+@task(
+    klass=CommandTask,
+    name="exec",
+    iterable=["command"],
+    help={**COMMAND, "user": "The user to run it as, by name or number: `inv exec --user root app id`."},
+    auto_shortflags=False,
+)
+def exec_(c: Context, command: list[str], user: str | None = None) -> None:
     """Run a command in a running service: `inv exec SERVICE COMMAND ...`."""
-    _exec(c, command, task_name="exec", as_host=False)
+    _exec(c, command, task_name="exec", user=user)
 
 
 @task(klass=CommandTask, iterable=["command"], help=COMMAND, auto_shortflags=False)
 def exec_as_host(c: Context, command: list[str]) -> None:
     """Run a command in a running service as you: files that it writes belong to you."""
-    _exec(c, command, task_name="exec-as-host", as_host=True)
+    _exec(c, command, task_name="exec-as-host", user=project.caller())
 
 
 @task(klass=NamesTask, iterable=["name"], help={"name": "The service; without one, that of the Django project."})
@@ -100,11 +106,11 @@ def down(c: Context) -> None:
     engines.of(c).down(c)
 
 
-def _exec(c: Context, command: list[str], *, task_name: str, as_host: bool) -> None:
+def _exec(c: Context, command: list[str], *, task_name: str, user: str | None) -> None:
     if len(command) < 2:
         example = f"`{project.of(c).command()} {task_name} SERVICE COMMAND ...`"
         raise Exit(f"`{task_name}` needs a service and a command: type {example}")
     service, *words = command
     if words[0] == "--":
         words = words[1:]
-    engines.of(c).exec_(c, service, words, as_host=as_host)
+    engines.of(c).exec_(c, service, words, user=user)

@@ -1,6 +1,6 @@
 """Be a process of a service that runs without a container: its environment, folder, user, and nothing else of ours.
 
-usage: enter [--as-me] [--process NAME] SERVICE COMMAND...    runs COMMAND, as `docker compose exec` does
+usage: enter [--user USER] [--process NAME] SERVICE COMMAND...    runs COMMAND, as `docker compose exec` does
        enter SERVICE                                          becomes the service; the supervisor calls this
 
 Called by the command `enter` in .berth/bin, which puts the folder .berth in front. What a service is stands in
@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import json
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -42,13 +43,17 @@ def environment(state: Path, service: dict[str, Any], process: str) -> dict[str,
     }
 
 
-def become(service: dict[str, Any], command: list[str], variables: dict[str, str], *, as_me: bool = False) -> None:
-    """Replace this process by ``command``, without the rights of root where the service has a user of its own."""
+def become(service: dict[str, Any], command: list[str], variables: dict[str, str], *, user: str | None = None) -> None:
+    """Replace this process by ``command``, without the rights of root where the service has a user of its own.
+
+    :param user: whom to be instead, by name or as `UID:GID`.
+    """
     os.chdir(service["folder"])
-    if service["user"] and not as_me and os.geteuid() == 0:
+    ids = ids_of(user) if user else service["user"]
+    if ids and os.geteuid() == 0:
         os.setgroups([])
-        os.setgid(service["user"][1])
-        os.setuid(service["user"][0])
+        os.setgid(ids[1])
+        os.setuid(ids[0])
     # What Python ignores, its successor would ignore, too.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.environ["PATH"] = variables["PATH"]
@@ -56,6 +61,18 @@ def become(service: dict[str, Any], command: list[str], variables: dict[str, str
         os.execvpe(command[0], command, variables)
     except OSError as error:
         sys.exit(f"{command[0]}: {error.strerror}")
+
+
+def ids_of(user: str) -> tuple[int, int]:
+    """Return the ids of a user, and of its group."""
+    name, _, group = user.partition(":")
+    try:
+        found = pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
+    except KeyError:
+        if name.isdecimal() and group.isdecimal():
+            return int(name), int(group)
+        sys.exit(f"enter: no user `{user}` on this machine")
+    return found.pw_uid, int(group) if group.isdecimal() else found.pw_gid
 
 
 def end_predecessors(mark: str) -> None:
@@ -122,7 +139,7 @@ def serve(state: Path, name: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="enter", allow_abbrev=False)
     parser.add_argument("state", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--as-me", action="store_true", help="keep the caller's user id")
+    parser.add_argument("--user", help="whom to be, by name or as UID:GID, if root asks")
     parser.add_argument("--process", help="the process of several whose temporary files to use")
     parser.add_argument("service")
     parser.add_argument("command", nargs=argparse.REMAINDER)
@@ -131,7 +148,7 @@ def main() -> None:
         serve(options.state, options.service)
     service = read(options.state, options.service)
     variables = environment(options.state, service, options.process or service["processes"][0])
-    become(service, options.command, variables, as_me=options.as_me)
+    become(service, options.command, variables, user=options.user)
 
 
 if __name__ == "__main__":

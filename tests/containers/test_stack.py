@@ -215,7 +215,7 @@ def test_an_unknown_service_is_named_beside_those_that_are_there(stack: Stack) -
     for words in (["logs", "nothing"], ["up", "nothing"], ["exec", "nothing", "ls"], ["shell", "nothing"]):
         made = stack.inv(*words)
         assert made.returncode == 1, words
-        assert made.stderr == f"no service `nothing` in the compose files: choose from {SERVICES}\n"
+        assert made.stderr == f"no service is called `nothing`. The compose files have {SERVICES}\n"
         assert made.stdout == ""
 
 
@@ -329,7 +329,7 @@ def test_up_names_the_way_out_when_an_image_cannot_be_pulled(broken: Checkout) -
     assert made.returncode != 0
     assert (
         f"not on this machine: {absent}; if no registry can be reached, type `./inv images.base`, which builds "
-        "replacements from packages, and repeat the command"
+        "replacements from packages, and repeat the command, or write BERTH_ENGINE=embedded into .env, which needs no images"
     ) in made.stderr
     assert "Traceback" not in made.stderr
 

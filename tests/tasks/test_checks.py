@@ -18,9 +18,15 @@ Inv = Callable[..., tuple[int, str, str]]
 
 
 @pytest.mark.parametrize(
-    ("words", "arguments"), [([], ""), (["--", "-s", "lint"], " -s lint"), (["--", "-k", "a or b"], " -k 'a or b'")]
+    ("words", "arguments"),
+    [
+        ([], ""),
+        (["--session", "lint"], " --session lint"),
+        (["--session", "test", "-k", "a or b"], " --session test -- -k 'a or b'"),
+        (["--session=test", "--", "-k", "a or b"], " --session test -- -k 'a or b'"),
+    ],
 )
-def test_test_runs_nox_with_its_arguments(inv: Inv, words: list[str], arguments: str) -> None:
+def test_test_runs_nox(inv: Inv, words: list[str], arguments: str) -> None:
     assert inv("--dry", "test", *words) == (0, "", f"+ {sys.executable} -m nox{arguments}\n")
 
 
@@ -50,6 +56,12 @@ def test_stack_of_a_test_is_its_own_and_removed(
         f"--cov-report=xml:/reports/coverage-{image}.xml -k name",
         f"{env} docker compose down --remove-orphans --volumes",
     ]
+
+
+def test_test_with_arguments_hands_them_to_pytest_in_the_development_image(dry: Dry, folder: Path) -> None:
+    lines = dry("test", "-k", "name", "-x")
+    assert f"APP_IMAGE={folder.name}-app:dev docker compose build app" in lines[0]
+    assert lines[2].endswith(" --cov-report=xml:/reports/coverage-dev.xml -k name -x")
 
 
 def test_unknown_image_is_refused(inv: Inv) -> None:

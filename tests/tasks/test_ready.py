@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from dry_project import environment, invoke, make_env
 
 from berth import env
+from berth.engine import complaint, compose_plugins
 
 
 @pytest.fixture
@@ -49,6 +54,78 @@ def test_missing_docker_ends_in_one_message(project: Path, tmp_path: Path) -> No
         "see https://docs.docker.com/engine/install/\n"
     )
     assert invoke(project, "up", BERTH_ENGINE="docker", PATH=str(tmp_path / "empty")) == (127, "", message)
+
+
+TOO_OLD = "is too old, Berth needs"
+
+
+def plugin(folder: Path, name: str, says: str) -> None:
+    """Put a plugin in Docker's way that only knows its version: the `docker` program starts it as it does a real one."""
+    about = f'{{"SchemaVersion": "0.1.0", "Vendor": "test", "Version": "1", "ShortDescription": "{name}"}}'
+    file = folder / "cli-plugins" / f"docker-{name}"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"#!/bin/sh\n[ \"$1\" = docker-cli-plugin-metadata ] && echo '{about}' || echo '{says}'\n")
+    file.chmod(0o755)
+
+
+@pytest.mark.parametrize("words", ["up", "build", "images.base", "test-in-container"])
+def test_compose_that_is_too_old_ends_in_one_message(engine: None, bare: Path, tmp_path: Path, words: str) -> None:
+    plugin(tmp_path, "compose", "2.17.3")
+    message = f"Compose 2.17.3 {TOO_OLD} 2.24 or newer: update it, see https://docs.docker.com/compose/install/\n"
+    assert invoke(bare, words, DOCKER_CONFIG=str(tmp_path)) == (1, "", message)
+    assert not (bare / ".env").exists()
+
+
+@pytest.mark.parametrize("words", ["up", "build"])
+def test_buildx_that_is_too_old_ends_in_one_message(engine: None, bare: Path, tmp_path: Path, words: str) -> None:
+    plugin(tmp_path, "compose", "5.6.1")
+    plugin(tmp_path, "buildx", "github.com/docker/buildx v0.11.2 9872040")
+    message = f"buildx 0.11 {TOO_OLD} 0.17 or newer: update it, see https://github.com/docker/buildx#installing\n"
+    assert invoke(bare, words, DOCKER_CONFIG=str(tmp_path)) == (1, "", message)
+    assert not (bare / ".env").exists()
+
+
+@pytest.mark.parametrize("words", TASKS)
+def test_missing_compose_ends_in_one_message(engine: None, project: Path, tmp_path: Path, words: str) -> None:
+    """In a mount namespace without the plugins of this machine."""
+    hidden = " && ".join(
+        f"{{ ! [ -d {folder} ] || mount -t tmpfs none {folder}; }}"
+        for folder in map(str, [path.parent for path in compose_plugins(tmp_path)][1:])
+    )
+    namespace = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+    if subprocess.run([*namespace, hidden], capture_output=True).returncode != 0:
+        pytest.skip("this machine makes no mount namespaces")
+    made = subprocess.run(
+        [*namespace, f'{hidden} && exec "$@"', "-", sys.executable, "-m", "invoke", *words.split()],
+        cwd=project,
+        env=environment(DOCKER_CONFIG=str(tmp_path)),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    message = "Docker has no Compose plugin: install it, see https://docs.docker.com/compose/install/\n"
+    assert (made.returncode, made.stdout, made.stderr) == (1, "", message)
+
+
+def test_engine_that_may_not_be_used_ends_in_one_message(project: Path) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root can become somebody who may not")
+    closed = Path(tempfile.mkdtemp())
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(closed / "docker.sock"))
+        server.listen()
+        (closed / "docker.sock").chmod(0o600)
+        closed.chmod(0o755)
+        said = subprocess.run(
+            ["setpriv", "--reuid=65534", "--clear-groups", "docker", "-H", f"unix://{closed}/docker.sock", "version"],
+            capture_output=True,
+            text=True,
+        ).stderr
+    shutil.rmtree(closed)
+    assert complaint(said) == (
+        "you may not use the Docker engine: type `sudo usermod -aG docker $USER`, log in again, and repeat the command"
+    )
 
 
 def test_all_problems_of_env_are_listed_at_once(project: Path) -> None:

@@ -29,9 +29,12 @@ CALLER = f"{os.getuid()}:{os.getgid()}"
         ("logs", ["docker compose logs"]),
         ("logs app db --tail 5 --follow", ["docker compose logs --follow --tail 5 app db"]),
         ("ps", ["docker compose ps --all"]),
+        ("ps app", ["docker compose ps --all app"]),
         ("config", ["docker compose config"]),
         ("exec app ls -la", ["docker compose exec -T app ls -la"]),
         ("exec app -- ls", ["docker compose exec -T app ls"]),
+        ("exec --user root app id -u", ["docker compose exec -T --user root app id -u"]),
+        ("exec app env DB_PASSWORD=hunter2 ls", ["docker compose exec -T app env 'DB_PASSWORD=***' ls"]),
         ("exec-as-host app touch x", [f"docker compose exec -T --user {CALLER} app touch x"]),
         ("shell", ["docker compose exec -T app sh -c 'exec $(command -v bash || command -v sh)'"]),
         ("shell db", ["docker compose exec -T db sh -c 'exec $(command -v bash || command -v sh)'"]),
@@ -47,10 +50,14 @@ def test_task_shows_its_whole_lines(dry: Dry, words: str, lines: list[str]) -> N
 
 
 @pytest.mark.parametrize(
-    "words", ["up ap", "build ap", "logs ap", "exec ap ls", "exec-as-host ap ls", "shell ap", "stop ap", "restart ap"]
+    "words",
+    ["up ap", "build ap", "logs ap", "ps ap", "exec ap ls", "exec-as-host ap ls", "shell ap", "stop ap", "restart ap"],
 )
 def test_unknown_service_is_refused_before_anything_runs(engine: None, inv: Inv, words: str) -> None:
-    message = "no service `ap` in the compose files: choose from app, broker, db, migrate, worker-default\n"
+    message = (
+        "no service is called `ap`: did you mean `app`? "
+        "The compose files have app, broker, db, migrate, worker-default\n"
+    )
     assert inv(*words.split()) == (1, "", message)
 
 
