@@ -305,7 +305,7 @@ def supervisor(programs: Sequence[Program], socket: Path, descriptions: Mapping[
                 stopasgroup="true" if program.once else "false",
                 killasgroup="true",
                 redirect_stderr="true",
-                stdout_logfile=f"%(here)s/logs/{program.service}.log",
+                stdout_logfile=f"%(here)s/logs/{program.service}{'-%(process_num)d' if several else ''}.log",
                 stdout_logfile_maxbytes="10MB",
                 stdout_logfile_backups="3",
                 environment=f'BERTH_DESCRIPTION="{digest}"',

@@ -365,6 +365,8 @@ def _install(c: Context, here: Project) -> None:
             if not c.config.run.dry:
                 # Last, so that an installation that was cut off counts as none.
                 (folder / STAMP).write_text(stamp)
+    if c.config.run.dry and not _installed(here):
+        raise Exit("what comes next depends on what would be installed", code=0)
 
 
 def _lock(here: Project) -> Path:
