@@ -26,6 +26,16 @@ def find(state: Path) -> list[psutil.Process]:
     return found
 
 
+def find_commands(name: str, folder: Path) -> list[psutil.Process]:
+    """Return the processes of a command that was typed in a folder."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if any(Path(word).name == name for word in process.cmdline()[:2]) and process.cwd() == str(folder):
+                found.append(process)
+    return found
+
+
 def end(processes: Sequence[psutil.Process]) -> None:
     """End processes as their services are stopped, and kill what does not."""
     for process in processes:

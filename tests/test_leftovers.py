@@ -86,3 +86,11 @@ def test_the_end_of_a_process_is_waited_for(start: Start) -> None:
     began = time.monotonic()
     assert leftovers.wait_for_end(process.pid, 30)
     assert time.monotonic() < began + 30
+
+
+def test_commands_of_a_folder_are_found(tmp_path: Path) -> None:
+    (tmp_path / "waiter").write_text("import time\ntime.sleep(60)\n")
+    with subprocess.Popen([sys.executable, "waiter"], cwd=tmp_path) as process:
+        assert [found.pid for found in leftovers.find_commands("waiter", tmp_path)] == [process.pid]
+        assert leftovers.find_commands("waiter", tmp_path.parent) == []
+        process.kill()

@@ -90,8 +90,11 @@ def up(c: Context, names: Sequence[str], *, build: bool, attach: bool) -> None:
         return
     print(services.table(plan.stack, _containers(c, plan)))
     if attach:
-        follow = process.run(c, _tail(plan, names, follow=True, tail=None), cwd=here.root, check=False)
-        _stop(c, plan, plan.of(names))
+        try:
+            follow = process.run(c, _tail(plan, names, follow=True, tail=None), cwd=here.root, check=False)
+        finally:
+            with _locked(c, plan.state):
+                _stop(c, plan, plan.of(names))
         raise Exit(code=0 if follow == process.INTERRUPTED else follow)
 
 
@@ -154,7 +157,8 @@ def stop(c: Context, names: Sequence[str]) -> None:
     here = ready.environment(c)
     if _installed(here):
         plan = _plan(c, here, names)
-        _stop(c, plan, plan.of(names))
+        with _locked(c, plan.state):
+            _stop(c, plan, plan.of(names))
 
 
 def restart(c: Context, names: Sequence[str]) -> None:
@@ -163,9 +167,10 @@ def restart(c: Context, names: Sequence[str]) -> None:
         raise Exit(f"nothing runs here: type `{here.command()} up`")
     plan = _plan(c, here, names)
     chosen = [program for program in plan.of(names) if not program.once]
-    _stop(c, plan, chosen)
-    if chosen:
-        process.run(c, plan.control("start", *_words(chosen)), cwd=plan.here.root)
+    with _locked(c, plan.state):
+        _stop(c, plan, chosen)
+        if chosen:
+            process.run(c, plan.control("start", *_words(chosen)), cwd=plan.here.root)
 
 
 def down(c: Context) -> None:
@@ -224,7 +229,8 @@ def reset_db(c: Context, *, yes: bool) -> None:
     if not yes and not c.config.run.dry:
         ready.consent(plan.stack, database, plan.here)
     _up(c, plan, [database])
-    _stop(c, plan, plan.of(plan.stack.dependents(database)))
+    with _locked(c, plan.state):
+        _stop(c, plan, plan.of(plan.stack.dependents(database)))
     process.run(c, _enter(plan, database, ["reset-db.sh"]), cwd=plan.here.root)
     _up(c, plan, [])
 
@@ -356,7 +362,8 @@ def _install(c: Context, here: Project) -> None:
             process.run(c, [sys.executable, "-m", "virtualenv", "--quiet", short], cwd=here.root)
             quiet = [] if sys.stderr.isatty() else ["--quiet"]
             options = ["--disable-pip-version-check", "--only-binary", ":all:", "--require-hashes"]
-            line = [python, "-m", "pip", "install", *quiet, *options, "--requirement", name]
+            # -I: what PYTHONPATH leads to would count as installed.
+            line = [python, "-I", "-m", "pip", "install", *quiet, *options, "--requirement", name]
             process.run(c, line, cwd=here.root)
             if folder == state.tools:
                 servers = here.short(state.servers)
@@ -511,8 +518,15 @@ def _locked(c: Context, state: State) -> Iterator[None]:
 def _up(c: Context, plan: Plan, names: Sequence[str]) -> None:
     """Start services with what they need, and wait until they are healthy.
 
-    :raises Exit: a port is taken, or a service failed.
+    :raises Exit: a port is taken, or a service failed, or Ctrl-C was typed: the services then go on starting.
     """
+    try:
+        _start(c, plan, names)
+    except KeyboardInterrupt:
+        raise Exit(code=process.INTERRUPTED) from None
+
+
+def _start(c: Context, plan: Plan, names: Sequence[str]) -> None:
     chosen = plan.with_needs(names) if names else list(plan.programs)
     root = plan.here.root
     if c.config.run.dry:
@@ -520,6 +534,7 @@ def _up(c: Context, plan: Plan, names: Sequence[str]) -> None:
         process.run(c, plan.control("start", *_words(chosen)), cwd=root)
         return
     with _locked(c, plan.state):
+        _settle(plan)
         answers = supervisor.answers(plan.socket)
         if not answers and (left := leftovers.find(plan.state.folder)):
             _say(f"ends what a killed supervisor has left: {_told(left)}")
@@ -539,6 +554,16 @@ def _up(c: Context, plan: Plan, names: Sequence[str]) -> None:
         if todo:
             process.run(c, plan.control("start", *_words(todo)), cwd=root)
     _wait(c, plan, chosen)
+
+
+def _settle(plan: Plan) -> None:
+    """End what a command that was killed on its way still does to the services; the caller has the lock."""
+    leftovers.end(leftovers.find_commands("supervisorctl", plan.here.root.resolve()))
+    deadline = time.monotonic() + max(program.grace for program in plan.programs)
+    while supervisor.answers(plan.socket) and time.monotonic() < deadline:
+        if all(one.state != "STOPPING" for one in _processes(plan)):
+            return
+        time.sleep(PAUSE_S)
 
 
 def _wait(c: Context, plan: Plan, chosen: Sequence[Program]) -> None:

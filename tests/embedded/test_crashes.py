@@ -97,15 +97,17 @@ def test_rounds_of_kill_and_recover_lose_nothing(stack: Stack) -> None:
 
 @pytest.mark.parametrize("service", ["db", "broker", "app", "worker-default"])
 def test_a_process_that_is_killed_comes_back_by_itself(stack: Stack, service: str) -> None:
-    before = stack.server(service).pid
-    stack.server(service).kill()
+    def pids() -> set[int]:
+        return {process.pid for process in stack.processes().get(service, [])}
 
     def healthy() -> bool:
         rows = [row.split() for row in ok(stack.inv("ps")).stdout.splitlines()]
         return [row[1] for row in rows if row[0] == service] == ["healthy"]
 
+    before = pids()
+    stack.server(service).kill()
+    within(30, lambda: pids() and not pids() & before, f"all processes of {service} are new")
     within(30, healthy, f"{service} is healthy")
-    assert stack.server(service).pid != before
 
 
 def test_what_a_killed_supervisor_leaves_is_named(stack: Stack) -> None:
@@ -127,7 +129,7 @@ def test_down_ends_what_a_killed_supervisor_has_left(stack: Stack) -> None:
         ok(stack.inv("up"))
 
 
-@pytest.mark.parametrize("seconds", [0.2, 1.0])
+@pytest.mark.parametrize("seconds", [0.8, 1.6])
 def test_ctrl_c_leaves_a_stack_that_goes_on(stack: Stack, seconds: float) -> None:
     ok(stack.inv("down"))
     with subprocess.Popen(stack.task("up"), cwd=stack.root, env=stack.environment, stderr=subprocess.PIPE) as process:
