@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from invoke import Context
 
 
-@dataclass(frozen=True)
-class Project:
+class Project(NamedTuple):
     """A checkout that is driven by Berth.
 
     :param root: the folder of tasks.py; `docker compose` runs there.

@@ -6,13 +6,15 @@ import sys
 
 from invoke import Context, Exit, task
 
-from berth import base_images, engine, env, process
+from berth import engine, env, process
 from berth.tasks import ready
 
 
 @task
 def base(c: Context) -> None:
     """Build the base images from packages, where no registry can be reached, and name them in .env."""
+    from berth import base_images  # not at every start of `inv`
+
     ready.tools(c)
     here = ready.environment(c, create=True)
     try:
