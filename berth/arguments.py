@@ -73,8 +73,10 @@ class Parser(invoke.parser.Parser):
         :raises Exit: this Invoke handed the words to other tasks than we read.
         """
         body, command = self._split(argv)
+        # Invoke copies every task that it is given: it gets those that are typed.
+        named = [task for task in self.contexts.values() if {task.name, *task.aliases} & set(body)]
         try:
-            result = super().parse_argv(body)
+            result = invoke.parser.Parser(named, self.initial, self.ignore_unknown).parse_argv(body)
         except ParseError as error:
             raise self._explained(error, body) from None
         if command:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 Argv = list[str]
 
 # Runs in the container: signals the session of the process that an `exec` started, and nothing else. The engine starts
-# such a process from outside (parent 0) as the leader of a session; of these it is the oldest one that is younger than
-# our line, with the same words. A command that has become another program by now, as `sh -c "exec ..."`, has other
-# words: it counts if it began within 3 seconds of our line. Times are in hundredths of a second, the kernel's USER_HZ.
+# such a process from outside (parent 0) as the leader of a session. Of these it is the oldest one that began within 5
+# seconds of our line, with the same words if there is one: a command that has become another program by now, as
+# `sh -c "exec ..."`, has other words. Times are in hundredths of a second, the kernel's USER_HZ.
 _SIGNAL = """
 signal=$1 limit=$(($2 + 20)) words=$(shift 2; printf '%s\\n' "$@")
 read -r now _ </proc/uptime
@@ -24,12 +24,8 @@ for stat in /proc/[0-9]*/stat; do
     set -- ${line##*) }
     [ "$2" = 0 ] && [ "$4" = "$pid" ] && [ "$pid" != 1 ] && [ "$pid" != $$ ] || continue
     age=$((now - ${20}))
-    [ "$age" -le "$limit" ] || continue
-    if [ "$(tr '\\0' '\\n' 2>/dev/null </proc/"$pid"/cmdline)" = "$words" ]; then
-        age=$((age + 1000000000))
-    elif [ "$age" -lt $((limit - 320)) ]; then
-        continue
-    fi
+    [ "$age" -le "$limit" ] && [ "$age" -ge $((limit - 520)) ] || continue
+    [ "$(tr '\\0' '\\n' 2>/dev/null </proc/"$pid"/cmdline)" = "$words" ] && age=$((age + 1000000))
     [ "$age" -gt "$best" ] && leader=$pid best=$age
 done
 [ -n "$leader" ] || exit 1

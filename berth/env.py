@@ -26,15 +26,13 @@ line, and a file without faults has the values that Compose sees: tests/test_env
 """
 
 import contextlib
+import functools
 import io
 import os
 import re
-import secrets
 import stat
 import tempfile
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -99,8 +97,7 @@ class Fault(NamedTuple):
         return f"line {self.line}: {self.text}"
 
 
-@dataclass(frozen=True)
-class Env:
+class Env(NamedTuple):
     """What Compose gets from a `.env`; exactly so when there are no faults."""
 
     values: Mapping[str, str]
@@ -112,8 +109,7 @@ class Env:
     faults: Sequence[Fault]
 
 
-@dataclass(frozen=True)
-class Variable:
+class Variable(NamedTuple):
     """A variable of `.env.template`."""
 
     name: str
@@ -176,7 +172,7 @@ def parse(text: str, environ: Mapping[str, str]) -> Env:
                 Fault(line, f"{name} is set on line {lines[name]} already: delete one, Compose takes the last")
             )
         value = binding.value or ""
-        if not match["single"]:
+        if "$" in value and not match["single"]:
             value, wrong = _expand(value, {**written, **environ})
             faults.extend(Fault(line, f"{name} {text}") for text in wrong)
         lines[name] = line
@@ -338,11 +334,15 @@ def generator(
 
 def secret() -> str:
     """Return 256 random bits in 64 hexadecimal digits, safe in `.env`, SQL, URLs and arguments."""
+    import secrets  # not at every start of `inv`
+
     return secrets.token_hex(32)
 
 
 def project_name(folder: str) -> str:
     """Return a Compose project name, `[a-z0-9][a-z0-9_-]*`, for a folder; `project` if nothing is left."""
+    import unicodedata  # not at every start of `inv`
+
     ascii_only = unicodedata.normalize("NFKD", folder.casefold()).encode("ascii", "ignore").decode()
     return re.sub("[^a-z0-9_]+", "-", ascii_only).strip("-_") or "project"
 
@@ -418,15 +418,18 @@ def _bindings(text: str) -> Iterator[Binding]:
     return parse_stream(io.StringIO(text, newline=""))
 
 
-def _statements(text: str) -> Iterator[_Statement]:
-    """Yield all but blanks and comments; the match is None where python-dotenv and Compose differ."""
+@functools.lru_cache(maxsize=8)
+def _statements(text: str) -> list[_Statement]:
+    """Return all but blanks and comments; the match is None where python-dotenv and Compose differ."""
+    statements = []
     for binding in _bindings(text):
         original = binding.original.string
         if not binding.error and binding.key is None and _NO_STATEMENT.fullmatch(original):
             continue
         blank = original[: len(original) - len(original.lstrip())]
         match = None if binding.error else _STATEMENT.fullmatch(original)
-        yield _Statement(binding.original.line + blank.count("\n"), match, binding)
+        statements.append(_Statement(binding.original.line + blank.count("\n"), match, binding))
+    return statements
 
 
 def _unreadable(line: int, statement: str) -> Fault:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from invoke import Context
 
 STATE = ".berth"
 
 
-@dataclass(frozen=True)
-class Project:
+class Project(NamedTuple):
     """A checkout that is driven by Berth.
 
     :param root: the folder of tasks.py; `docker compose` runs there.
@@ -63,8 +62,7 @@ class Project:
         return "./inv" if (self.root / "inv").exists() else "inv"
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """What the services keep and need when they run without containers.
 
     :param folder: the folder of all this, ignored by git and left out of images.

@@ -9,17 +9,16 @@ HIDDEN = "***"
 LEAST_LENGTH = 8
 """Characters that a value must have to be searched for: a password `app` would hide the service of that name."""
 
-_SECRET = r"(?i:[\w-]*(?:password|passwd|secret|token|credentials?|(?:secret|access|api|private)[_-]?key))"
-_NAME = re.compile(_SECRET)
-_OPTION = re.compile(rf"--?{_SECRET}")
-_ASSIGNED = re.compile(rf"(?<![\w-])(-*{_SECRET}=)(?:'[^']*'|\"[^\"]*\"|[^\s'\"]+)")
-_WHOLE = re.compile(rf"(-*{_SECRET}=).+", re.DOTALL)
-_URL = re.compile(r"(\w://[^\s/:@]*:)[^\s/@]+(?=@)")
+_KEYS = tuple(f"{kind}{dash}key" for kind in ("secret", "access", "api", "private") for dash in ("", "-", "_"))
+_ENDS = ("password", "passwd", "secret", "token", "credential", "credentials", *_KEYS)
+# Compiled at their first use: most lines have neither.
+_ASSIGNED = r"(?i)(?<![\w-])([\w-]*(?:{ends})=)(?:'[^']*'|\"[^\"]*\"|[^\s'\"]+)".format(ends="|".join(_ENDS))
+_URL = r"(\w://[^\s/:@]*:)[^\s/@]+(?=@)"
 
 
 def is_secret(name: str) -> bool:
     """Tell whether a variable of that name holds a secret."""
-    return _NAME.fullmatch(name) is not None
+    return name.lower().endswith(_ENDS)
 
 
 def redact(words: Sequence[str], secrets: Iterable[str] = ()) -> list[str]:
@@ -29,14 +28,23 @@ def redact(words: Sequence[str], secrets: Iterable[str] = ()) -> list[str]:
     `--api-key`, and the password of a URL.
     """
     long = sorted({secret for secret in secrets if len(secret) >= LEAST_LENGTH}, key=len, reverse=True)
-    shown: list[str] = []
-    for word in words:
-        if shown and _OPTION.fullmatch(words[len(shown) - 1]) and not word.startswith("-"):
-            shown.append(HIDDEN)
-            continue
-        for secret in long:
-            word = word.replace(secret, HIDDEN)
-        whole = _WHOLE.fullmatch(word)
-        word = f"{whole[1]}{HIDDEN}" if whole else _ASSIGNED.sub(rf"\g<1>{HIDDEN}", word)
-        shown.append(_URL.sub(rf"\g<1>{HIDDEN}", word))
-    return shown
+    return [
+        HIDDEN if _is_value(before, word) else _redacted(word, long)
+        for before, word in zip(["", *words], words, strict=False)
+    ]
+
+
+def _is_value(before: str, word: str) -> bool:
+    """Tell whether ``word`` is the value of a secret option."""
+    return before.startswith("-") and "=" not in before and is_secret(before) and not word.startswith("-")
+
+
+def _redacted(word: str, secrets: Sequence[str]) -> str:
+    for secret in secrets:
+        word = word.replace(secret, HIDDEN)
+    name, equals, value = word.partition("=")
+    if value and is_secret(name) and not re.search(r"\s", name):
+        return f"{name}={HIDDEN}"
+    if equals:
+        word = re.sub(_ASSIGNED, rf"\g<1>{HIDDEN}", word)
+    return re.sub(_URL, rf"\g<1>{HIDDEN}", word) if "://" in word else word

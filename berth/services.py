@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from berth.nearest import did_you_mean
 
@@ -16,8 +15,7 @@ class Unknown(Exception):
     """The compose files hold no such service, or none with such a role."""
 
 
-@dataclass(frozen=True)
-class Container:
+class Container(NamedTuple):
     """One line of `docker compose ps`, or one object of `docker inspect`.
 
     :param health: "healthy", "unhealthy", "starting", or "" for a service without a health check.

@@ -109,7 +109,7 @@ class Project:
 
     def says(self, *words: str, version: str = "1", cwd: Path | None = None) -> str:
         """Return what the stand-in prints for these words."""
-        return "|".join([version, str(cwd or self.root), "--search-root", str(self.root), *words]) + "\n"
+        return "|".join([version, str(cwd or self.root), "--write-pyc", "--search-root", str(self.root), *words]) + "\n"
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from invoke import Context, Exit
 
 from berth import engine as docker_engine
 from berth import env, process, project
-from berth.engines import docker, embedded, ready
+from berth.engines import docker, ready
 
 VARIABLE = "BERTH_ENGINE"
 CHOICES = ("docker", "embedded", "auto")
@@ -46,22 +46,25 @@ def of(c: Context) -> Engine:
 
     :raises Exit: BERTH_ENGINE names no engine.
     """
-    wanted, source = _wanted(project.of(c))
+    here = project.of(c)
+    wanted, source = _wanted(here)
     if wanted not in CHOICES:
         raise Exit(f"{VARIABLE} is `{wanted}` in {source}: write docker, embedded or auto")
     if wanted == "docker":
         return docker
     if wanted == "embedded":
         reason = f"{VARIABLE}=embedded in {source}"
-    elif embedded.is_up(c):
-        reason = f"the services were started so; `{project.of(c).command()} down` ends that"
+    elif here.state.run.exists():
+        reason = f"the services were started so; `{here.command()} down` ends that"
     elif ready.files_of_engine():
         return docker
     else:
-        answer = process.capture(c, docker_engine.version(), cwd=project.of(c).root, missing=True)
+        answer = process.capture(c, docker_engine.version(), cwd=here.root, missing=True)
         if answer.returncode == 0:
             return docker
         reason = docker_engine.short_complaint(answer.stderr)
+    from berth.engines import embedded  # not at every start of `inv`: it has much to import
+
     print(f"engine: embedded, without containers ({reason})", file=sys.stderr)
     return embedded
 

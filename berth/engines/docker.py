@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from invoke import Context, Exit
 
-from berth import base_images as recipes_of
 from berth import compose, engine, env, process, project, services, testing
 from berth.engines import ready
 from berth.engines.failure import failure
@@ -175,6 +174,8 @@ def base_images(c: Context) -> None:
 
     :raises Exit: the recipes have faults, or a build failed.
     """
+    from berth import base_images as recipes_of  # not at every start of `inv`
+
     ready.tools(c)
     here = ready.environment(c, create=True)
     try:

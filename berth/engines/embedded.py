@@ -66,11 +66,6 @@ class Plan:
         return supervisor.control(self.here, *words)
 
 
-def is_up(c: Context) -> bool:
-    """Tell whether services were started here and not taken down, be their supervisor alive or killed."""
-    return project.of(c).state.run.exists()
-
-
 def _runs(here: Project) -> bool:
     """Tell whether the supervisor of this checkout answers."""
     return supervisor.answers(supervisor.socket(here.state))
@@ -347,7 +342,7 @@ def _install(c: Context, here: Project) -> None:
             f"without containers Python 3.11 or newer is needed, and this is {version}: install a newer one, remove "
             ".venv and repeat the command"
         )
-    if is_up(c) and not c.config.run.dry:
+    if state.run.exists() and not c.config.run.dry:
         _say("the services are stopped first, as what they run on is to change")
         down(c)
     with _locked(c, state):
