@@ -489,3 +489,10 @@ def test_ci_runs_the_two_commands_and_requires_the_containers() -> None:
     commands = statements(ROOT / ".ci" / "run")
     assert "BERTH_REQUIRE_ENGINE=1" in script
     assert commands.index("./inv images.base") < commands.index("./inv up") < commands.index("./inv test")
+
+
+def test_ci_runs_the_tests_without_an_engine_too() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    assert statements(ROOT / ".ci" / "run")[-1] == "without_engine"
+    body = script[script.index("without_engine() {") :]
+    assert body.index("export DOCKER_HOST=") < body.index("./inv up") < body.index("./inv test --session test-django")
