@@ -18,7 +18,7 @@ from invoke import Collection, Task
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "berth").rglob("*.py"))
 TASK_MODULES = sorted((ROOT / "berth" / "tasks").glob("*.py"))
-IMPURE = {"process.py", "project.py", "collection.py", "arguments.py"}
+IMPURE = {"process.py", "project.py", "collection.py", "arguments.py", "start.py"}
 PURE = [path for path in MODULES if path not in TASK_MODULES and path.name not in IMPURE]
 
 

@@ -72,7 +72,8 @@ def build(c: Context, name: list[str], prod: bool = False, no_cache: bool = Fals
 def logs(c: Context, name: list[str], follow: bool = False, tail: str | None = None) -> None:
     """Show what the services print."""
     here = ready.environment(c)
-    ready.stack(c, name)
+    ready.engine(c)
+    ready.services_named(c, here, name)
     process.run(c, compose.logs(name, follow=follow, tail=tail), cwd=here.root)
 
 
@@ -81,8 +82,7 @@ def ps(c: Context, name: list[str]) -> None:
     """List the containers, with their health and ports."""
     here = ready.environment(c)
     ready.engine(c)
-    if name:
-        ready.stack(c, name)
+    ready.services_named(c, here, name)
     process.run(c, compose.ps(name), cwd=here.root)
 
 
@@ -129,7 +129,7 @@ def stop(c: Context, name: list[str]) -> None:
     """Stop the services; their containers and data stay."""
     here = ready.environment(c)
     ready.engine(c)
-    ready.stack(c, name)
+    ready.services_named(c, here, name)
     process.run(c, compose.stop(name), cwd=here.root)
 
 
@@ -138,7 +138,7 @@ def restart(c: Context, name: list[str]) -> None:
     """Restart the services."""
     here = ready.environment(c)
     ready.engine(c)
-    ready.stack(c, name)
+    ready.services_named(c, here, name)
     process.run(c, compose.restart(name), cwd=here.root)
 
 
@@ -159,5 +159,5 @@ def _exec(c: Context, command: list[str], *, task_name: str, user: str | None = 
     service, *words = command
     if words[0] == "--":
         words = words[1:]
-    ready.stack(c, [service])
+    ready.services_named(c, here, [service])
     ready.run_in(c, service, words, user=user)
