@@ -394,18 +394,20 @@ def exec_data(bench: Bench) -> None:
 
 
 def ps(bench: Bench) -> None:
-    """`./inv ps` beside `docker compose ps --all` and `./inv --version` together, in turns."""
-    lines = [["./inv", "ps"], ["docker", "compose", "ps", "--all"], ["./inv", "--version"]]
+    """`./inv ps` beside docker's own and a bare start together, in turns: ours, and Invoke's without the launcher."""
+    starts = {"`./inv --version`": ["./inv", "--version"], "`inv --version`": [".venv/bin/inv", "--version"]}
+    lines = [["./inv", "ps"], ["docker", "compose", "ps", "--all"], *starts.values()]
     with stack(bench):
         when_idle()
-        rounds = []
-        for _ in range(20 * bench.runs):
-            task, docker, invoke = (through(bench, line, Path(os.devnull))[0] for line in lines)
-            rounds.append((task, docker + invoke))
-    # Each run of 20 rounds by its medians: one start takes a tenth of a second, and varies by a fifth.
-    runs = [zip(*rounds[start : start + 20], strict=True) for start in range(0, len(rounds), 20)]
-    ratios = [statistics.median(task) / statistics.median(both) for task, both in runs]
-    bench.add("`./inv ps`, times docker's own and `./inv --version`", "x", ratios, None, None)
+        # Each run by its medians: one start takes a tenth of a second, and varies by a fifth.
+        runs = []
+        for _ in range(bench.runs):
+            rounds = [[through(bench, line, Path(os.devnull))[0] for line in lines] for _ in range(20)]
+            runs.append([statistics.median(times) for times in zip(*rounds, strict=True)])
+    bench.add("`./inv ps`", "s", [task for task, *_ in runs], None, None)
+    for position, name in enumerate(starts, start=2):
+        ratios = [times[0] / (times[1] + times[position]) for times in runs]
+        bench.add(f"`./inv ps`, times docker's own and {name}", "x", ratios, None, None)
 
 
 BENCHMARKS = (build, edit, dependency, size, up, prod_start, stop, latency, exec_data, ps)

@@ -1,8 +1,8 @@
 """Start Invoke as `python -m invoke` does, in half the time. The launcher `inv` runs this file.
 
-Half of Invoke's start is `unittest.mock`, which brings asyncio, for a class that only tests use, and
-`importlib.metadata`, which brings email, for its own version. While Invoke is imported they are stand-ins that do the
-same; afterwards they are gone, and whoever imports these modules gets the real ones.
+More than half of Invoke's start is `unittest.mock`, which brings asyncio, for a class that only tests use,
+`importlib.metadata`, which brings email, for its own version, and YAML, for files that a project need not have. While
+Invoke is imported they are stand-ins that do the same; whoever imports these modules afterwards gets the real ones.
 """
 
 from __future__ import annotations
@@ -39,9 +39,18 @@ def stand_in(name: str, **contents: object) -> ModuleType:
     return module
 
 
+def yaml(name: str) -> Any:
+    """Return what is called ``name`` in Invoke's copy of PyYAML."""
+    return getattr(importlib.import_module("invoke.vendor.yaml"), name)
+
+
 def import_invoke() -> None:
     """Import Invoke with the stand-ins; where it needs more of them, it is left to be imported as usual."""
-    modules = (stand_in("unittest.mock", Mock=mock), stand_in("importlib.metadata", version=version))
+    modules = (
+        stand_in("unittest.mock", Mock=mock),
+        stand_in("importlib.metadata", version=version),
+        stand_in("invoke.vendor.yaml", __getattr__=yaml),
+    )
     sys.modules.update((module.__name__, module) for module in modules)
     # The collector would look for garbage among modules, which stay to the end.
     gc.disable()
@@ -55,7 +64,7 @@ def import_invoke() -> None:
         gc.enable()
         gc.freeze()
         for module in modules:
-            del sys.modules[module.__name__]
+            sys.modules.pop(module.__name__, None)
 
 
 if __name__ == "__main__":
@@ -64,4 +73,14 @@ if __name__ == "__main__":
     import_invoke()
     import runpy
 
-    runpy.run_module("invoke", run_name="__main__", alter_sys=True)
+    code: Any = 0
+    try:
+        runpy.run_module("invoke", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        code = end.code or 0
+        if not isinstance(code, int):
+            raise
+    # Nothing is left to be put away, and the interpreter would take its time for it.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

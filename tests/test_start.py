@@ -33,7 +33,9 @@ def test_start_does_what_invoke_does() -> None:
 def test_nothing_slow_is_imported() -> None:
     loaded = python("start.import_invoke(); import invoke; print(*sys.modules)").split()
     assert "invoke.program" in loaded
-    assert {"asyncio", "email", "unittest", "unittest.mock", "importlib.metadata"} & set(loaded) == set()
+    assert {"asyncio", "email", "invoke.vendor.yaml", "unittest", "unittest.mock", "importlib.metadata"} & set(
+        loaded
+    ) == set()
 
 
 def test_stand_ins_are_gone_afterwards() -> None:
@@ -50,6 +52,17 @@ def test_invoke_keeps_its_version_and_its_mocks() -> None:
         "print(invoke.__version__, isinstance(c.run, unittest.mock.Mock))"
     )
     assert python(code) == f"{importlib.metadata.version('invoke')} True\n"
+
+
+def test_invoke_still_reads_a_file_of_the_project(tmp_path: Path) -> None:
+    (tmp_path / "invoke.yaml").write_text("colour: [red, green]\n")
+    (tmp_path / "tasks.py").write_text(
+        "from invoke import task\n@task\ndef show(c):\n    print(c.config.colour)\n    raise SystemExit(7)\n"
+    )
+    made = subprocess.run(
+        [sys.executable, str(START), "show"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert (made.returncode, made.stdout, made.stderr) == (7, "['red', 'green']\n", "")
 
 
 def test_invoke_that_needs_more_is_imported_as_usual(tmp_path: Path) -> None:
