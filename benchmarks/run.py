@@ -11,6 +11,7 @@ PYTHON_IMAGE, POSTGRES_IMAGE and BROKER_IMAGE come from the environment, else fr
 from __future__ import annotations
 
 import argparse
+import hashlib
 import http.client
 import json
 import os
@@ -27,6 +28,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,6 +38,7 @@ MESSAGES, WARM_UP = 100, 100
 PORTS = ("APP_PUBLISHED_PORT", "DB_PUBLISHED_PORT", "BROKER_PUBLISHED_PORT")
 IDLE, IDLE_WAIT_S = 0.8, 60
 LIMIT_S = 120
+DATA_MB = 100
 
 # A task of the copied tree: appends the seconds since its publication to a file of the worker.
 TASK = """
@@ -378,7 +381,56 @@ def latency(bench: Bench) -> None:
     bench.add("publish to task start, 95th percentile", "ms", [percentiles[94]], 23, None)
 
 
-BENCHMARKS = (build, edit, dependency, size, up, embedded, prod_start, stop, latency)
+def through(bench: Bench, line: list[str], source: Path) -> tuple[float, str]:
+    """Run a line on the bytes of a file; return the seconds, and the hash of what came out."""
+    with source.open("rb") as into, tempfile.TemporaryFile() as out:
+        started = time.monotonic()
+        subprocess.run(line, cwd=bench.folder, env=bench.environ, stdin=into, stdout=out, stderr=PIPE, check=True)
+        took = time.monotonic() - started
+        out.seek(0)
+        return took, hashlib.file_digest(out, "sha256").hexdigest()
+
+
+def exec_data(bench: Bench) -> None:
+    """Random bytes into a container and out of it, by `./inv exec` and by the line of docker that it shows."""
+    docker = ["docker", "compose", "exec", "-T"]
+    with stack(bench), tempfile.TemporaryDirectory() as folder:
+        source, empty = Path(folder, "data"), Path(os.devnull)
+        source.write_bytes(secrets.token_bytes(DATA_MB * 10**6))
+        digest = hashlib.sha256(source.read_bytes()).hexdigest()
+        printed = hashlib.sha256(f"{digest}  -\n".encode()).hexdigest()
+        through(bench, [*docker, "app", "dd", "of=/tmp/data", "bs=1M"], source)
+        for name, words, given, expected in (
+            ("into", ["app", "sha256sum"], source, printed),
+            ("out of", ["app", "cat", "/tmp/data"], empty, digest),
+        ):
+            ratios = []
+            for _ in range(4 * bench.runs):
+                raw, ours = (through(bench, [*line, *words], given) for line in (docker, ["./inv", "exec"]))
+                if {raw[1], ours[1]} != {expected}:
+                    raise SystemExit(f"the {DATA_MB} MB {name} a container came out changed")
+                ratios.append(ours[0] / raw[0])
+            bench.add(f"{DATA_MB} MB {name} a container, times docker's own", "x", ratios, None, None)
+
+
+def ps(bench: Bench) -> None:
+    """`./inv ps` beside docker's own and a bare start together, in turns: ours, and Invoke's without the launcher."""
+    starts = {"`./inv --version`": ["./inv", "--version"], "`inv --version`": [".venv/bin/inv", "--version"]}
+    lines = [["./inv", "ps"], ["docker", "compose", "ps", "--all"], *starts.values()]
+    with stack(bench):
+        when_idle()
+        # Each run by its medians: one start takes a tenth of a second, and varies by a fifth.
+        runs = []
+        for _ in range(bench.runs):
+            rounds = [[through(bench, line, Path(os.devnull))[0] for line in lines] for _ in range(20)]
+            runs.append([statistics.median(times) for times in zip(*rounds, strict=True)])
+    bench.add("`./inv ps`", "s", [task for task, *_ in runs], None, None)
+    for position, name in enumerate(starts, start=2):
+        ratios = [times[0] / (times[1] + times[position]) for times in runs]
+        bench.add(f"`./inv ps`, times docker's own and {name}", "x", ratios, None, None)
+
+
+BENCHMARKS = (build, edit, dependency, size, up, embedded, prod_start, stop, latency, exec_data, ps)
 
 
 def row(figure: Figure) -> str:

@@ -25,21 +25,23 @@ So a statement counts only in a form that both read alike, `_STATEMENT`. Everyth
 line, and a file without faults has the values that Compose sees: tests/test_env_against_compose.py.
 """
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import io
 import os
 import re
 import stat
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
-
-from dotenv.parser import Binding, parse_stream
+from typing import TYPE_CHECKING, NamedTuple
 
 from berth.nearest import closest
 from berth.redaction import is_secret
+
+if TYPE_CHECKING:
+    from dotenv.parser import Binding
 
 DIRECTIVES = ("secret", "project name", "user id", "group id", "free port", "ca bundle")
 
@@ -56,6 +58,7 @@ _STATEMENT = re.compile(
     """,
     re.VERBOSE,
 )
+_PLAIN = re.compile(f"{_NAME}=[A-Za-z0-9_./:@%+,=-]*")
 _NO_STATEMENT = re.compile(r"[ \t\r\n]*(?:#.*)?[ \t\r\n]*")
 # The value of an optional variable is one word or quoted: `# DEBUG=1 shows more` is a sentence.
 _ASSIGNED = rf" {_NAME}=(?:['\"].*|\S*(?:[ ]+\#.*)?)\r?$"
@@ -124,7 +127,10 @@ class Variable(NamedTuple):
 class _Statement(NamedTuple):
     line: int
     match: re.Match[str] | None
-    binding: Binding
+    text: str
+    """As it is written, with the blanks around it."""
+    value: str
+    """Without its quotes; references to variables stay."""
 
 
 def read(path: Path, environ: Mapping[str, str]) -> Env:
@@ -162,16 +168,15 @@ def parse(text: str, environ: Mapping[str, str]) -> Env:
     written: dict[str, str] = {}
     lines: dict[str, int] = {}
     faults = []
-    for line, match, binding in _statements(text):
+    for line, match, statement, value in _statements(text):
         if match is None:
-            faults.append(_unreadable(line, binding.original.string.lstrip()))
+            faults.append(_unreadable(line, statement.lstrip()))
             continue
         name = match["name"]
         if name in lines:
             faults.append(
                 Fault(line, f"{name} is set on line {lines[name]} already: delete one, Compose takes the last")
             )
-        value = binding.value or ""
         if "$" in value and not match["single"]:
             value, wrong = _expand(value, {**written, **environ})
             faults.extend(Fault(line, f"{name} {text}") for text in wrong)
@@ -195,7 +200,7 @@ def parse_template(text: str) -> dict[str, Variable]:
     faults = list(parse(active, {}).faults)
     variables: dict[str, Variable] = {}
     used = set()
-    for line, match, _ in _statements(active):
+    for line, match, *_ in _statements(active):
         if match is None:
             continue
         above = line - 2
@@ -356,7 +361,7 @@ def with_values(text: str, values: Mapping[str, str]) -> str:
     Raises:
         EnvError: a value cannot be written, see `quote`.
     """
-    active = {match["name"] for _, match, _ in _statements(text) if match}
+    active = {match["name"] for _, match, *_ in _statements(text) if match}
     done: set[str] = set()
     parts = []
     for binding in _bindings(text):
@@ -415,12 +420,39 @@ def replace(path: Path, text: str) -> None:
 
 def _bindings(text: str) -> Iterator[Binding]:
     """Yield python-dotenv's pieces of a text without gaps, but for a byte order mark, which it drops."""
+    from dotenv.parser import parse_stream
+
     return parse_stream(io.StringIO(text, newline=""))
 
 
 @functools.lru_cache(maxsize=8)
 def _statements(text: str) -> list[_Statement]:
     """Return all but blanks and comments; the match is None where python-dotenv and Compose differ."""
+    plain = _plain_statements(text)
+    return _parsed_statements(text) if plain is None else plain
+
+
+def _plain_statements(text: str) -> list[_Statement] | None:
+    """Return the statements of a text without quotes, blanks and references; None: it has more than that.
+
+    Such a text means the same to every reader, and it is what `inv up` makes: python-dotenv, whose import takes longer
+    than all else in a start of `inv`, is needed for others only.
+    """
+    if "\r" in text or "\ufeff" in text:
+        return None
+    statements = []
+    for line, row in enumerate(text.split("\n"), start=1):
+        if not row or row.startswith("#"):
+            continue
+        if not _PLAIN.fullmatch(row):
+            return None
+        match = _STATEMENT.fullmatch(row)
+        assert match is not None
+        statements.append(_Statement(line, match, row, match["value"] or ""))
+    return statements
+
+
+def _parsed_statements(text: str) -> list[_Statement]:
     statements = []
     for binding in _bindings(text):
         original = binding.original.string
@@ -428,7 +460,8 @@ def _statements(text: str) -> list[_Statement]:
             continue
         blank = original[: len(original) - len(original.lstrip())]
         match = None if binding.error else _STATEMENT.fullmatch(original)
-        statements.append(_Statement(binding.original.line + blank.count("\n"), match, binding))
+        line = binding.original.line + blank.count("\n")
+        statements.append(_Statement(line, match, original, binding.value or ""))
     return statements
 
 
@@ -463,6 +496,8 @@ def _expand(value: str, known: Mapping[str, str]) -> tuple[str, list[str]]:
 @contextlib.contextmanager
 def _written_beside(path: Path, text: str) -> Iterator[Path]:
     """Write a new file, mode 600, in the folder of `path`; it is gone afterwards unless it was renamed."""
+    import tempfile  # not at every start of `inv`
+
     handle, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
     written = Path(name)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -138,6 +139,11 @@ class Stack:
             elif definition["image"] not in built:
                 images.add(definition["image"])
         return sorted(images)
+
+
+def mentions(compose_file: str, service: str) -> bool:
+    """Tell whether the text of a compose file has a key of that name below another: a sign, and no proof."""
+    return re.search(rf"(?m)^[ ]+{re.escape(service)}:", compose_file) is not None
 
 
 def containers(ps: str) -> list[Container]:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "berth").rglob("*.py"))
 TASK_MODULES = sorted((ROOT / "berth" / "tasks").glob("*.py"))
 ENGINE_MODULES = sorted((ROOT / "berth" / "engines").glob("*.py"))
-IMPURE = {"process.py", "project.py", "collection.py", "arguments.py"}
+IMPURE = {"process.py", "project.py", "collection.py", "arguments.py", "start.py"}
 PURE = [path for path in MODULES if path not in [*TASK_MODULES, *ENGINE_MODULES] and path.name not in IMPURE]
 
 

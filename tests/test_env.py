@@ -522,3 +522,43 @@ def test_a_missing_file_is_not_replaced(tmp_path: Path) -> None:
         env.replace(tmp_path / ".env", "A=1")
 
     assert os.listdir(tmp_path) == []
+
+
+ROWS = st.lists(
+    st.sampled_from(
+        [
+            "A=1",
+            "B=",
+            "C=a,b:/@%+-=c",
+            "# a comment",
+            "#",
+            "",
+            "A=2",
+            "D='x'",
+            " E=1",
+            "F=$A",
+            "G=a b",
+            "export H=1",
+            "I=é",
+            "#: x",
+        ]
+    )
+    | st.text(st.sampled_from("AZ_=# '\"\\$\t\u2028\x0b1,"), max_size=8)
+)
+
+
+@given(ROWS, st.sampled_from(["", "\n", "\n\n"]))
+def test_plain_text_is_read_as_python_dotenv_reads_it(rows: list[str], end: str) -> None:
+    text = "\n".join(rows) + end
+    plain = env._plain_statements(text)
+    if plain is not None:
+        parsed = env._parsed_statements(text)
+        assert all(statement.match for statement in [*plain, *parsed])
+        assert [(one.line, one.match["name"], one.match["value"] or "", one.value) for one in plain if one.match] == [
+            (one.line, one.match["name"], one.match["value"] or "", one.value) for one in parsed if one.match
+        ]
+
+
+def test_env_as_it_is_made_is_plain() -> None:
+    text = (Path(__file__).parents[1] / ".env.template").read_text(encoding="utf-8")
+    assert env._plain_statements(env._OPTIONAL.sub("", text))

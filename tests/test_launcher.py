@@ -33,6 +33,8 @@ class Project:
         for made in (self.root / "requirements", self.wheels, self.bin):
             made.mkdir(parents=True)
         shutil.copy(INV, self.root)
+        (self.root / "berth").mkdir()
+        shutil.copy(INV.parent / "berth" / "start.py", self.root / "berth")
         for program in PROGRAMS:
             self.provide(program)
         self.python("")

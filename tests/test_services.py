@@ -61,6 +61,15 @@ def test_unknown_service_is_named_with_the_nearest_one(service: str, near: str) 
         SHOP.check(["web", service])
 
 
+@pytest.mark.parametrize(
+    ("service", "found"),
+    [("web", True), ("worker.1", True), ("services", False), ("we", False), ("image", True), ("eb", False)],
+)
+def test_key_of_a_compose_file_is_found_without_compose(service: str, found: bool) -> None:
+    text = "services:\n  web:\n    image: a\n  worker.1: {image: b}\n  # we: none\n"
+    assert services.mentions(text, service) is found
+
+
 def test_service_is_found_by_its_role() -> None:
     assert (SHOP.with_role("app"), SHOP.with_role("database")) == ("web", "sql")
 

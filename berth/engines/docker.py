@@ -45,15 +45,15 @@ def build(c: Context, names: Sequence[str], *, prod: bool, no_cache: bool, pull:
 
 def logs(c: Context, names: Sequence[str], *, follow: bool, tail: str | None) -> None:
     here = ready.environment(c)
-    ready.stack(c, names)
+    ready.engine(c)
+    ready.services_named(c, here, names)
     process.run(c, compose.logs(names, follow=follow, tail=tail), cwd=here.root)
 
 
 def ps(c: Context, names: Sequence[str]) -> None:
     here = ready.environment(c)
     ready.engine(c)
-    if names:
-        ready.stack(c, names)
+    ready.services_named(c, here, names)
     process.run(c, compose.ps(names), cwd=here.root)
 
 
@@ -63,9 +63,9 @@ def config(c: Context) -> None:
 
 
 def exec_(c: Context, service: str, command: Sequence[str], *, user: str | None) -> None:
-    ready.environment(c)
+    here = ready.environment(c)
     ready.engine(c)
-    ready.stack(c, [service])
+    ready.services_named(c, here, [service])
     ready.run_in(c, service, command, user=user)
 
 
@@ -81,14 +81,14 @@ def shell(c: Context, service: str | None) -> None:
 def stop(c: Context, names: Sequence[str]) -> None:
     here = ready.environment(c)
     ready.engine(c)
-    ready.stack(c, names)
+    ready.services_named(c, here, names)
     process.run(c, compose.stop(names), cwd=here.root)
 
 
 def restart(c: Context, names: Sequence[str]) -> None:
     here = ready.environment(c)
     ready.engine(c)
-    ready.stack(c, names)
+    ready.services_named(c, here, names)
     process.run(c, compose.restart(names), cwd=here.root)
 
 

@@ -106,6 +106,17 @@ def consent(stack: services.Stack, database: str, here: Project) -> None:
         raise Exit("nothing was deleted", code=1)
 
 
+def services_named(c: Context, here: Project, names: Sequence[str]) -> None:
+    """Make sure that services of these names are there, without asking Compose where its files plainly have them.
+
+    :raises Exit: Compose refuses the files, or one of ``names`` is no service.
+    """
+    files = (here.root / file for file in compose_files(here))
+    texts = [file.read_text(encoding="utf-8", errors="replace") for file in files if file.is_file()]
+    if not all(any(services.mentions(text, name) for text in texts) for name in names):
+        stack(c, names)
+
+
 def role(stack: services.Stack, role: str) -> str:
     """Return the service with that role. :raises Exit: there is none, or more than one."""
     try:

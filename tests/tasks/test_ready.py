@@ -24,7 +24,19 @@ def project(bare: Path) -> Path:
     return bare
 
 
-TASKS = ["up", "build", "ps", "exec app ls", "shell", "stop", "restart", "down", "manage check", "reset-db --yes"]
+TASKS = [
+    "up",
+    "build",
+    "ps",
+    "logs",
+    "exec app ls",
+    "shell",
+    "stop",
+    "restart",
+    "down",
+    "manage check",
+    "reset-db --yes",
+]
 
 
 @pytest.mark.parametrize("words", TASKS)
