@@ -41,10 +41,11 @@ class Engine(Protocol):
     def test(self, c: Context, command: Sequence[str]) -> None: ...
 
 
-def of(c: Context) -> Engine:
+def of(c: Context, *, create: bool = False) -> Engine:
     """Return the engine that BERTH_ENGINE asks for; say which one it is, and why, unless it is plainly Docker.
 
-    :raises Exit: BERTH_ENGINE names no engine.
+    :param create: the task makes `.env` where there is none.
+    :raises Exit: BERTH_ENGINE names no engine, or `.env` is missing or has problems.
     """
     here = project.of(c)
     wanted, source = _wanted(here)
@@ -63,6 +64,8 @@ def of(c: Context) -> Engine:
         if answer.returncode == 0:
             return docker
         reason = docker_engine.short_complaint(answer.stderr)
+    # Docker does this itself, each task at its place; here it comes before the line that says what runs.
+    ready.environment(c, create=create)
     from berth.engines import embedded  # not at every start of `inv`: it has much to import
 
     print(f"engine: embedded, without containers ({reason})", file=sys.stderr)

@@ -184,6 +184,8 @@ def down(c: Context) -> None:
     else:
         plan = _plan(c, here)
         with _locked(c, state):
+            if not c.config.run.dry:
+                _settle(plan)
             _stop(c, plan, plan.programs)
             pid = supervisor.pid(path)
             process.run(c, plan.control("shutdown"), cwd=here.root)

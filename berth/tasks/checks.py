@@ -22,7 +22,7 @@ from berth.arguments import WrapperTask
 def test(c: Context, command: list[str], session: str | None = None) -> None:
     """Run all checks of noxfile.py, or a part: `inv test -k name -x`, `inv test --session lint`."""
     if command and not session:
-        engines.of(c).test(c, command)
+        engines.of(c, create=True).test(c, command)
         return
     process.run(c, [sys.executable, "-m", "nox", *testing.nox(session, command)], cwd=project.of(c).root)
 

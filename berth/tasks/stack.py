@@ -22,7 +22,7 @@ COMMAND = {"command": "A service, then the command to run in it, as you would ty
 )
 def up(c: Context, name: list[str], build: bool = False, attach: bool = False) -> None:
     """Start the services and wait until they are healthy."""
-    engines.of(c).up(c, name, build=build, attach=attach)
+    engines.of(c, create=True).up(c, name, build=build, attach=attach)
 
 
 @task(
@@ -37,7 +37,7 @@ def up(c: Context, name: list[str], build: bool = False, attach: bool = False) -
 )
 def build(c: Context, name: list[str], prod: bool = False, no_cache: bool = False, pull: bool = False) -> None:
     """Build the images."""
-    engines.of(c).build(c, name, prod=prod, no_cache=no_cache, pull=pull)
+    engines.of(c, create=True).build(c, name, prod=prod, no_cache=no_cache, pull=pull)
 
 
 @task(
@@ -59,7 +59,7 @@ def ps(c: Context, name: list[str]) -> None:
 @task
 def config(c: Context) -> None:
     """Show the configuration as Compose resolves it, with the values of .env."""
-    engines.of(c).config(c)
+    engines.of(c, create=True).config(c)
 
 
 @task(
