@@ -569,20 +569,23 @@ def _wait(c: Context, plan: Plan, chosen: Sequence[Program]) -> None:
     :raises Exit: one failed, or takes too long.
     """
     began = time.monotonic()
-    first: dict[str, int] = {}
+    starts: dict[str, set[int]] = {}
     waiting = list(chosen)
     while waiting:
         found = {one.name: one for one in _processes(plan)}
         for program in list(waiting):
-            several = [found[name] for name in program.processes]
+            several = [found[name] for name in program.processes if name in found]
+            if len(several) < program.replicas or any(one.state == "STOPPED" for one in several):
+                raise Exit(f"{program.service} was stopped by another command")
             for one in several:
-                first.setdefault(one.name, one.started)
+                starts.setdefault(one.name, set()).add(one.started)
             if program.once and all(one.state == "EXITED" for one in several):
                 if code := next((one.exit_code for one in several if one.exit_code), 0):
                     raise Exit(_failure(plan, program, f"it exited with code {code}", ""), code=1)
                 waiting.remove(program)
                 continue
-            if any(one.state == "FATAL" or one.started > first[one.name] + 1 for one in several) and not program.once:
+            # By the second, in which there may have been several.
+            if any(one.state == "FATAL" or len(starts[one.name]) > 2 for one in several) and not program.once:
                 raise Exit(_failure(plan, program, "it ends again and again", ""), code=1)
             if any(other.service in program.waits for other in waiting):
                 continue
