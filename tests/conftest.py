@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 
 import pytest
+
+# A shell's `&` and nohup have us ignore these, and so would what the tests start and interrupt.
+for number, handler in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}.items():
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, handler)
 
 BASE_IMAGES = ("local/python:3.13", "local/postgres:18", "local/elasticmq:1.7.1")
 

@@ -11,7 +11,7 @@ NAMES = ["up", "down", "stop", "worker-default", "logs"]
 
 @pytest.mark.parametrize(
     ("word", "found"),
-    [("pu", "up"), ("donw", "down"), ("log", "logs"), ("worker", "worker-default"), ("xyz", None), ("", None)],
+    [("pu", "up"), ("nwod", "down"), ("log", "logs"), ("worker", "worker-default"), ("xyz", None), ("", None)],
 )
 def test_nearest_word_is_found(word: str, found: str | None) -> None:
     assert closest(word, NAMES) == found
