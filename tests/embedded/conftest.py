@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -27,8 +28,10 @@ class Stack(Checkout):
         """Return the processes of each service."""
         found: dict[str, list[psutil.Process]] = {}
         for process in leftovers.find(self.state):
-            service = process.environ()[leftovers.MARK].rpartition(":")[2]
-            found.setdefault(service, []).append(process)
+            # One may end while it is looked at.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                service = process.environ()[leftovers.MARK].rpartition(":")[2]
+                found.setdefault(service, []).append(process)
         return found
 
     def supervisor(self) -> psutil.Process:
@@ -36,8 +39,9 @@ class Stack(Checkout):
 
     def server(self, service: str) -> psutil.Process:
         """Return the process of a server, the parent of all others of it."""
-        pids = {process.pid for process in self.processes()[service]}
-        (found,) = (process for process in self.processes()[service] if process.ppid() not in pids)
+        processes = self.processes()[service]
+        pids = {process.pid for process in processes}
+        (found,) = (process for process in processes if process.ppid() not in pids)
         return found
 
     def rows(self, query: str) -> list[str]:
