@@ -172,10 +172,12 @@ def test_a_signal_to_inv_ends_the_command_and_its_children(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         ) as process:
-            within(10, lambda: running(stack, mark), "the command runs")
-            process.send_signal(signum)
-            process.wait(timeout=30)
-        assert process.returncode == code
+            try:
+                within(10, lambda: running(stack, mark), "the command runs")
+                process.send_signal(signum)
+                assert process.wait(timeout=30) == code
+            finally:
+                process.kill()
     assert not running(stack, mark)
 
 
