@@ -81,6 +81,7 @@ if __name__ == "__main__":
         if not isinstance(code, int):
             raise
     # Nothing is left to be put away, and the interpreter would take its time for it.
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(BrokenPipeError):  # as of `inv --list | head`
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)

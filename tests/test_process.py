@@ -47,7 +47,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "", "PS1": "$ "}
+    inherited = {name: value for name, value in os.environ.items() if name != "CI"}
+    return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "", "PS1": "$ "}
 
 
 def inv(*words: str) -> list[str]:
@@ -254,6 +255,34 @@ def test_ctrl_z_stops_and_fg_goes_on(spawn: Spawn) -> None:
     shell.expect_exact("code 5\r\n")
     shell.sendline("exit")
     assert status(shell) == 0
+
+
+@pytest.mark.parametrize(("value", "both"), [("true", False), ("1", False), ("", True), ("false", True), ("0", True)])
+def test_in_ci_there_is_no_terminal(spawn: Spawn, value: str, both: bool) -> None:
+    ask = "from berth import process; import sys; sys.exit(process.is_terminal())"
+    terminal = spawn("env", f"CI={value}", sys.executable, "-c", ask)
+    assert status(terminal) == int(both)
+
+
+LOOKS = ("NO_COLOR", "COMPOSE_ANSI", "COMPOSE_PROGRESS", "BUILDKIT_PROGRESS")
+
+
+@pytest.mark.parametrize(
+    ("variables", "looks"),
+    [
+        ({}, "None None None None"),
+        ({"TERM": "dumb"}, "1 never plain plain"),
+        ({"CI": "true"}, "1 never plain plain"),
+        ({"CI": "true", "FORCE_COLOR": "1", "COMPOSE_PROGRESS": "quiet"}, "None None quiet plain"),
+    ],
+)
+def test_child_is_plain_where_nobody_watches(spawn: Spawn, variables: dict[str, str], looks: str) -> None:
+    show = f"import os; print('looks', *map(os.environ.get, {LOOKS}))"
+    cleared = [word for name in (*LOOKS, "FORCE_COLOR") for word in ("-u", name)]
+    given = [f"{name}={value}" for name, value in {"TERM": "xterm", **variables}.items()]
+    terminal = spawn("env", *cleared, *given, *inv("run", sys.executable, "-c", show))
+    terminal.expect_exact(f"\r\nlooks {looks}\r\n")
+    assert status(terminal) == 0
 
 
 @pytest.mark.parametrize(("command", "both"), [("cat", False), ("", True)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pexpect
@@ -19,15 +20,21 @@ def running_afterwards(stack: Stack) -> Iterator[Stack]:
     ok(stack.inv("up"))
 
 
-def test_attach_shows_all_output_and_ctrl_c_stops_the_services(running_afterwards: Stack) -> None:
+@pytest.mark.parametrize(("signum", "code"), [(None, 0), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
+def test_attach_shows_all_output_and_ctrl_c_stops_the_services(
+    running_afterwards: Stack, signum: signal.Signals | None, code: int
+) -> None:
     stack = running_afterwards
     up = stack.spawn(stack.task("up", "--attach"), timeout=60)
     up.expect(r"service +state +address")
     up.expect(r"app-1 .*Starting server")
-    up.sendintr()
+    if signum:
+        up.kill(signum)
+    else:
+        up.sendintr()
     up.expect(pexpect.EOF)
     up.close()
-    assert up.exitstatus == 0
+    assert up.exitstatus == code
     assert "Traceback" not in up.before
     states = ok(stack.compose("ps", "--all", "--format", "{{.Service}} {{.State}}")).stdout.split("\n")
     assert {"app exited", "db exited", "broker exited", "worker-default exited"} <= set(states)
