@@ -24,6 +24,7 @@ SOURCES = [
         f"requirements/{name}.in"
         for name in ("build", "base", "prod", "test", "berth", "dev", "dev-django-6.1", "lint", "suite", "embedded")
     ),
+    "requirements/embedded-moto.in",
     "docker/base-images/elasticmq/requirements.in",
 ]
 
