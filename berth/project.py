@@ -110,6 +110,14 @@ class State(NamedTuple):
         """What is of no use once the services are down."""
         return self.folder / "run"
 
+    def is_python(self, role: str) -> bool:
+        """Tell whether the server of that role runs on the Python of the tools, as its install script left word."""
+        return (self.servers / f"{role}-in-python").exists()
+
+    def in_memory(self) -> dict[str, Path]:
+        """Return what servers wrote that keep messages in memory only, by service; see berth/queued.py."""
+        return {path.parent.name: path for path in sorted(self.run.glob("*/in-memory"))}
+
     @property
     def logs(self) -> Path:
         return self.folder / "logs"

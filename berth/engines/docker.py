@@ -78,21 +78,21 @@ def shell(c: Context, service: str | None) -> None:
     ready.run_in(c, service or ready.role(stack, "app"), command)
 
 
-def stop(c: Context, names: Sequence[str]) -> None:
+def stop(c: Context, names: Sequence[str], *, yes: bool) -> None:
     here = ready.environment(c)
     ready.engine(c)
     ready.services_named(c, here, names)
     process.run(c, compose.stop(names), cwd=here.root)
 
 
-def restart(c: Context, names: Sequence[str]) -> None:
+def restart(c: Context, names: Sequence[str], *, yes: bool) -> None:
     here = ready.environment(c)
     ready.engine(c)
     ready.services_named(c, here, names)
     process.run(c, compose.restart(names), cwd=here.root)
 
 
-def down(c: Context) -> None:
+def down(c: Context, *, yes: bool) -> None:
     here = ready.environment(c)
     ready.engine(c)
     process.run(c, compose.down(), cwd=here.root)

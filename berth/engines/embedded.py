@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 from invoke import Context, Exit
 
-from berth import leftovers, ports, process, programs, project, services, supervisor
+from berth import leftovers, ports, process, programs, project, queued, services, supervisor
 from berth.engines import ready
 from berth.programs import Program
 from berth.project import Project, State
@@ -62,6 +62,11 @@ class Plan:
                 wanted |= set(program.waits)
         return self.of(wanted)
 
+    def user(self, program: Program) -> tuple[int, int] | None:
+        """Return whom a service runs as when root starts it; None: root, as our Python may be root's alone."""
+        role = self.stack.role(program.service)
+        return None if program.privileged or (role and self.state.is_python(role)) else _unprivileged()
+
     def control(self, *words: str) -> list[str]:
         return supervisor.control(self.here, *words)
 
@@ -83,13 +88,15 @@ def up(c: Context, names: Sequence[str], *, build: bool, attach: bool) -> None:
     _up(c, plan, names)
     if c.config.run.dry:
         return
+    for file in here.state.in_memory().values():
+        _say(queued.notice(file))
     print(services.table(plan.stack, _containers(c, plan)))
     if attach:
         try:
             follow = process.run(c, _tail(plan, names, follow=True, tail=None), cwd=here.root, check=False)
         finally:
             with _locked(c, plan.state):
-                _stop(c, plan, plan.of(names))
+                _leave(c, plan, plan.of(names))
         raise Exit(code=0 if follow == process.INTERRUPTED else follow)
 
 
@@ -148,33 +155,40 @@ def shell(c: Context, service: str | None) -> None:
     process.run(c, line, cwd=plan.here.root)
 
 
-def stop(c: Context, names: Sequence[str]) -> None:
+def stop(c: Context, names: Sequence[str], *, yes: bool) -> None:
     here = ready.environment(c)
     if _installed(here):
         plan = _plan(c, here, names)
         with _locked(c, plan.state):
-            _stop(c, plan, plan.of(names))
+            chosen = plan.of(names)
+            if not yes:
+                _check_messages(c, here, [program.service for program in chosen], "stop", *names)
+            _stop(c, plan, chosen)
 
 
-def restart(c: Context, names: Sequence[str]) -> None:
+def restart(c: Context, names: Sequence[str], *, yes: bool) -> None:
     here = ready.environment(c)
     if not c.config.run.dry and not _runs(here):
         raise Exit(f"nothing runs here: type `{here.command()} up`")
     plan = _plan(c, here, names)
     chosen = [program for program in plan.of(names) if not program.once]
     with _locked(c, plan.state):
+        if not yes:
+            _check_messages(c, here, [program.service for program in chosen], "restart", *names)
         _stop(c, plan, chosen)
         if chosen:
             process.run(c, plan.control("start", *_words(chosen)), cwd=plan.here.root)
 
 
-def down(c: Context) -> None:
+def down(c: Context, *, yes: bool) -> None:
     here = ready.environment(c)
     state = here.state
     path = supervisor.socket(state)
     if not _installed(here):
         _say("nothing runs here")
         return
+    if not yes:
+        _check_messages(c, here, state.in_memory(), "down")
     if not supervisor.answers(path):
         if c.config.run.dry:
             return
@@ -330,7 +344,11 @@ def _install(c: Context, here: Project) -> None:
             (
                 state.tools,
                 tools,
-                [*here.without_containers.glob("install-*.sh"), *here.base_images.glob("*/*.lock.toml")],
+                [
+                    *here.without_containers.glob("install-*.sh"),
+                    *here.base_images.glob("*/*.lock.toml"),
+                    *here.requirements.glob("embedded-*.txt"),
+                ],
             ),
             (state.packages, packages, []),
         )
@@ -346,7 +364,7 @@ def _install(c: Context, here: Project) -> None:
         )
     if state.run.exists() and not c.config.run.dry:
         _say("the services are stopped first, as what they run on is to change")
-        down(c)
+        down(c, yes=False)
     with _locked(c, state):
         for folder, lock, stamp in todo:
             if _is_stamped(folder, stamp):
@@ -439,19 +457,19 @@ def _unprivileged() -> tuple[int, int] | None:
 
 def _prepare(plan: Plan) -> bool:
     """Write what the processes read; tell whether the supervisor has to read its configuration again."""
-    state, user = plan.state, _unprivileged()
+    state = plan.state
     for folder in (state.bin, state.data, state.logs, state.mounts, state.run, state.services):
         folder.mkdir(exist_ok=True)
     state.services.chmod(0o700)
     build = plan.stack.definition(plan.app)["build"]
     for name, text in programs.commands((Path(build["context"]) / build["dockerfile"]).parent, state).items():
         _write(state.bin / name, text, mode=0o755)
-    for script in plan.here.without_containers.glob("start-*.sh"):
+    for script in plan.here.without_containers.glob("start[-_]*"):
         _write(state.bin / script.name, script.read_text(encoding="utf-8"), mode=0o755)
     _write(state.bin / "enter", programs.enter(plan.here.without_containers / "enter.py", state), mode=0o755)
-    descriptions = {program.service: program.description(user) for program in plan.programs}
+    descriptions = {program.service: program.description(plan.user(program)) for program in plan.programs}
     for program in plan.programs:
-        owner = None if program.privileged else user
+        owner = plan.user(program)
         _write(state.services / f"{program.service}.json", descriptions[program.service], mode=0o600)
         for name in program.processes:
             _folder(state.run / name, owner)
@@ -462,6 +480,12 @@ def _prepare(plan: Plan) -> bool:
         if "PGPASSFILE" in program.environment:
             _write(Path(program.environment["PGPASSFILE"]), programs.passwords(program), mode=0o600, owner=owner)
     return _write(state.supervisor, programs.supervisor(plan.programs, plan.socket, descriptions), mode=0o600)
+
+
+def _differs(plan: Plan, program: Program) -> bool:
+    """Tell whether a service is to run otherwise than it was last written down, and therefore starts anew."""
+    file = plan.state.services / f"{program.service}.json"
+    return file.exists() and file.read_text(encoding="utf-8") != program.description(plan.user(program))
 
 
 def _folder(path: Path, owner: tuple[int, int] | None) -> None:
@@ -535,7 +559,14 @@ def _start(c: Context, plan: Plan, names: Sequence[str]) -> None:
         answers = supervisor.answers(plan.socket)
         if not answers and (left := leftovers.find(plan.state.folder)):
             _say(f"ends what a killed supervisor has left: {_told(left)}")
+            for service, file in plan.state.in_memory().items():
+                if said := queued.said(file, service):
+                    _say(f"{said}: with it goes what is queued")
             leftovers.end(left)
+        if answers:
+            for program in plan.programs:
+                if _differs(plan, program):
+                    _check_messages(c, plan.here, [program.service], "stop", program.service)
         changed = _prepare(plan)
         if not answers:
             _check_ports(c, plan, chosen)
@@ -630,6 +661,30 @@ def _stop(c: Context, plan: Plan, chosen: Sequence[Program]) -> None:
         left = [program for program in left if program not in wave]
         if words := _words([program for program in wave if program.service in running]):
             process.run(c, plan.control("stop", *words), cwd=plan.here.root)
+
+
+def _leave(c: Context, plan: Plan, chosen: Sequence[Program]) -> None:
+    """Stop services, but not those whose messages would be lost with them."""
+    files = plan.state.in_memory()
+    _stop(c, plan, [program for program in chosen if program.service not in files])
+    for program in chosen:
+        if program.service not in files:
+            continue
+        name = program.service
+        if said := queued.said(files[name], name):
+            _say(f"{said}: it goes on running; type `{plan.here.command()} stop {name} --yes` to throw that away")
+        else:
+            _stop(c, plan, [program])
+
+
+def _check_messages(c: Context, here: Project, services: Collection[str], *words: str) -> None:
+    """:raises Exit: messages would be lost with one of these services.
+
+    :param words: what was typed.
+    """
+    for service, file in here.state.in_memory().items():
+        if service in services and not c.config.run.dry and (said := queued.said(file, service)):
+            raise Exit(f"{said}: type `{' '.join([here.command(), *words, '--yes'])}` to throw that away")
 
 
 def _check_ports(c: Context, plan: Plan, chosen: Sequence[Program]) -> None:

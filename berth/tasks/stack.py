@@ -8,6 +8,8 @@ from berth import engines, project
 from berth.arguments import CommandTask, NamesTask
 
 NAMES = {"name": "A service; type any number of them behind the task: `inv logs app db`."}
+# Containers keep them, and so does the broker that runs without any, but for its replacement.
+YES = {"yes": "Throw away messages that a broker keeps in memory only; any other keeps them anyway."}
 COMMAND = {"command": "A service, then the command to run in it, as you would type it there: `inv exec app ls -la`."}
 
 
@@ -88,22 +90,22 @@ def shell(c: Context, name: list[str]) -> None:
     engines.of(c).shell(c, name[0] if name else None)
 
 
-@task(klass=NamesTask, iterable=["name"], help=NAMES)
-def stop(c: Context, name: list[str]) -> None:
+@task(klass=NamesTask, iterable=["name"], help={**NAMES, **YES})
+def stop(c: Context, name: list[str], yes: bool = False) -> None:
     """Stop the services; their data stays."""
-    engines.of(c).stop(c, name)
+    engines.of(c).stop(c, name, yes=yes)
 
 
-@task(klass=NamesTask, iterable=["name"], help=NAMES)
-def restart(c: Context, name: list[str]) -> None:
+@task(klass=NamesTask, iterable=["name"], help={**NAMES, **YES})
+def restart(c: Context, name: list[str], yes: bool = False) -> None:
     """Restart the services."""
-    engines.of(c).restart(c, name)
+    engines.of(c).restart(c, name, yes=yes)
 
 
-@task
-def down(c: Context) -> None:
+@task(help=YES)
+def down(c: Context, yes: bool = False) -> None:
     """Stop the services and remove all but their data."""
-    engines.of(c).down(c)
+    engines.of(c).down(c, yes=yes)
 
 
 def _exec(c: Context, command: list[str], *, task_name: str, user: str | None) -> None:

@@ -6,9 +6,15 @@
 # DATA           folder of the messages
 # HEALTH_PORT    port to listen on
 # SERVERS        folder of what install-broker.sh has fetched
+# HOME           gets the file in-memory if messages live in memory only
 set -Eeuo pipefail
 
 main() {
+    if [[ -e $SERVERS/broker-in-python ]]; then
+        exec "$SERVERS/../tools/bin/python" -I "$(dirname "${BASH_SOURCE[0]}")/start_broker_in_memory.py" \
+            "$MOUNTS/opt/elasticmq.conf" "$HEALTH_PORT" "$HOME/in-memory"
+    fi
+    rm -f "$HOME/in-memory"
     cd "$SERVERS/elasticmq"
     # Properties of the JVM stand above the file.
     exec java @server.args @classpath.args -XX:AOTCache=elasticmq.aot \

@@ -42,6 +42,10 @@ CALLER = f"{os.getuid()}:{os.getgid()}"
         ("stop app", ["docker compose stop app"]),
         ("restart app db", ["docker compose restart app db"]),
         ("down", ["docker compose down --remove-orphans"]),
+        # Containers lose no message.
+        ("stop app --yes", ["docker compose stop app"]),
+        ("restart app --yes", ["docker compose restart app"]),
+        ("down --yes", ["docker compose down --remove-orphans"]),
         ("build app up --build", ["docker compose build app", "docker compose up --detach --wait --build"]),
     ],
 )
