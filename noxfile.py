@@ -22,7 +22,7 @@ CLEAN_UP_SECONDS = 120.0
 SOURCES = [
     *(
         f"requirements/{name}.in"
-        for name in ("build", "base", "prod", "test", "berth", "dev", "dev-django-6.1", "lint", "suite")
+        for name in ("build", "base", "prod", "test", "berth", "dev", "dev-django-6.1", "lint", "suite", "embedded")
     ),
     "docker/base-images/elasticmq/requirements.in",
 ]

@@ -286,6 +286,26 @@ def up(bench: Bench) -> None:
     bench.add("up to the first 200 of /status/ready/", "s", ready, 6.2, 3.5)
 
 
+def embedded(bench: Bench) -> None:
+    """`./inv up` without containers: the first, which installs, and others on no data, and on what there was."""
+    bench.quietly("docker", "compose", "down", "--volumes", "--timeout", "3")
+    bench.environ["BERTH_ENGINE"] = "embedded"
+    state = bench.folder / ".berth"
+    installed = seconds(lambda: bench.call("./inv", "up"))
+    empty, kept = [], []
+    for _ in range(bench.runs):
+        bench.call("./inv", "down")
+        kept.append(start_to_answers(bench.port, ["./inv", "up"], bench)[1])
+        bench.call("./inv", "down")
+        shutil.rmtree(state / "data")
+        empty.append(start_to_answers(bench.port, ["./inv", "up"], bench)[1])
+    bench.call("./inv", "down")
+    del bench.environ["BERTH_ENGINE"]
+    bench.add("embedded: first up, with the installation", "s", [installed], None, None)
+    bench.add("embedded: up without data to /status/ready/", "s", empty, None, None)
+    bench.add("embedded: up with data to /status/ready/", "s", kept, None, None)
+
+
 @contextmanager
 def stack(bench: Bench) -> Iterator[None]:
     """Have the stack up, on fresh volumes and with the present code."""
@@ -410,7 +430,7 @@ def ps(bench: Bench) -> None:
         bench.add(f"`./inv ps`, times docker's own and {name}", "x", ratios, None, None)
 
 
-BENCHMARKS = (build, edit, dependency, size, up, prod_start, stop, latency, exec_data, ps)
+BENCHMARKS = (build, edit, dependency, size, up, embedded, prod_start, stop, latency, exec_data, ps)
 
 
 def row(figure: Figure) -> str:

@@ -55,6 +55,15 @@ def complaint(stderr: str) -> str:
     )
 
 
+def short_complaint(stderr: str) -> str:
+    """Return why no engine answers, in a few words."""
+    if "permission denied" in stderr:
+        return "you may not use the Docker engine"
+    if "not installed" in stderr:
+        return stderr
+    return "no Docker engine answers"
+
+
 def version_complaint(engine: str, compose: str, buildx: str) -> str | None:
     """Return which of the three is missing or too old, and what to do; None when none is.
 

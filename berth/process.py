@@ -90,11 +90,17 @@ def run(
 
 
 def capture(
-    c: Context, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None = None
+    c: Context,
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    missing: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run ``argv`` to read its output; its line is shown only with ``--echo``. Reads happen in a dry run, too.
 
-    :raises Exit: the program does not exist, or Ctrl-C was typed.
+    :param missing: take a program that does not exist for one that failed.
+    :raises Exit: the program does not exist, and ``missing`` is false; or Ctrl-C was typed.
     """
     if c.config.run.echo:
         print(f"+ {line(argv, cwd=cwd, env=env)}", file=sys.stderr, flush=True)
@@ -109,6 +115,8 @@ def capture(
             errors="replace",
         )
     except FileNotFoundError:
+        if missing:
+            return subprocess.CompletedProcess(argv, COMMAND_NOT_FOUND, "", f"{argv[0]} is not installed")
         raise _not_found(argv) from None
     except KeyboardInterrupt:
         raise Exit(code=INTERRUPTED) from None

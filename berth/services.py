@@ -83,6 +83,15 @@ class Stack:
             )
         raise Unknown(f"no service has the label `{ROLE}: {role}`: give it to one of {', '.join(self.names())}")
 
+    def definition(self, service: str) -> dict[str, Any]:
+        """Return all that Compose says of ``service``."""
+        return self._services[service]
+
+    def role(self, service: str) -> str | None:
+        """Return what the label ``berth.role`` of ``service`` says."""
+        role: str | None = (self._services[service].get("labels") or {}).get(ROLE)
+        return role
+
     def dependents(self, service: str) -> list[str]:
         """Return the services that need ``service``, directly or not."""
         found: set[str] = set()
@@ -98,7 +107,9 @@ class Stack:
 
     def environment(self, service: str) -> dict[str, str]:
         """Return the environment that ``service`` is started with."""
-        return dict(self._services[service].get("environment") or {})
+        # Compose doubles dollar signs, for its answer to be a compose file again.
+        written = self._services[service].get("environment") or {}
+        return {name: value.replace("$$", "$") for name, value in written.items() if value is not None}
 
     def addresses(self, service: str) -> list[str]:
         """Return where ``service`` can be reached from the host; a URL where the port says `app_protocol: http`."""

@@ -53,5 +53,5 @@ def copy(folder: Path) -> Path:
 
 def make_env(folder: Path) -> None:
     """Make the project's `.env` as the product does. It is there without an engine, too, which `config` needs next."""
-    made = invoke(folder, "config")
+    made = invoke(folder, "config", BERTH_ENGINE="docker")
     assert (folder / ".env").exists(), made.errors

@@ -18,8 +18,9 @@ from invoke import Collection, Task
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "berth").rglob("*.py"))
 TASK_MODULES = sorted((ROOT / "berth" / "tasks").glob("*.py"))
+ENGINE_MODULES = sorted((ROOT / "berth" / "engines").glob("*.py"))
 IMPURE = {"process.py", "project.py", "collection.py", "arguments.py", "start.py"}
-PURE = [path for path in MODULES if path not in TASK_MODULES and path.name not in IMPURE]
+PURE = [path for path in MODULES if path not in [*TASK_MODULES, *ENGINE_MODULES] and path.name not in IMPURE]
 
 
 def name(path: Path) -> str:
@@ -80,6 +81,7 @@ def strings(tree: ast.AST) -> Iterator[str]:
 def test_there_are_modules_to_check() -> None:
     assert {"berth/compose.py", "berth/env.py", "berth/services.py"} <= {name(path) for path in PURE}
     assert {"berth/tasks/stack.py", "berth/tasks/django.py"} <= {name(path) for path in TASK_MODULES}
+    assert {"berth/engines/docker.py", "berth/engines/embedded.py"} <= {name(path) for path in ENGINE_MODULES}
 
 
 @pytest.mark.parametrize(
@@ -132,6 +134,15 @@ def test_tasks_of_other_modules_are_not_imported_by_name(path: Path) -> None:
         if isinstance(getattr(importlib.import_module(str(node.module)), alias.name), Task)
     ]
     assert imported == []
+
+
+@pytest.mark.parametrize("path", TASK_MODULES, ids=name)
+def test_tasks_name_no_engine(path: Path) -> None:
+    """They ask `berth.engines` for one, and know neither Compose nor the supervisor."""
+    tree = ast.parse(path.read_text())
+    known = {"docker", "compose", "embedded", "engine", "supervisor", "programs"}
+    assert {imported.rpartition(".")[2] for imported in imports(tree)} & known == set()
+    assert [text for text in strings(tree) if re.search("docker|embedded", text)] == []
 
 
 def project_tasks() -> dict[str, Task]:

@@ -256,7 +256,8 @@ def test_two_checkouts_share_no_name(env_file: Path, tmp_path: Path, services: d
 
 def test_the_server_binds_to_every_interface_and_the_app_asks_the_service_db(services: dict[str, Any]) -> None:
     assert (
-        statements(APP / "start-dev-server.sh")[-1] == "exec reload-on-request python manage.py runserver 0.0.0.0:8000"
+        statements(APP / "start-dev-server.sh")[-1]
+        == 'exec reload-on-request python manage.py runserver "${LISTEN_ADDRESS:-0.0.0.0:8000}"'
     )
     environment = services["app"]["environment"]
     assert (environment["DJANGO_SETTINGS_MODULE"], environment["DB_HOST"]) == ("app.settings.local", "db")
@@ -488,3 +489,10 @@ def test_ci_runs_the_two_commands_and_requires_the_containers() -> None:
     commands = statements(ROOT / ".ci" / "run")
     assert "BERTH_REQUIRE_ENGINE=1" in script
     assert commands.index("./inv images.base") < commands.index("./inv up") < commands.index("./inv test")
+
+
+def test_ci_runs_the_tests_without_an_engine_too() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    assert statements(ROOT / ".ci" / "run")[-1] == "without_engine"
+    body = script[script.index("without_engine() {") :]
+    assert body.index("export DOCKER_HOST=") < body.index("./inv up") < body.index("./inv test --session test-django")

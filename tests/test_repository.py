@@ -19,8 +19,8 @@ from berth import env, testing
 ROOT = Path(__file__).parents[1]
 COMPOSE_FILES = sorted((ROOT / "docker").glob("docker-compose*.yml"))
 TEMPLATE = env.parse_template((ROOT / ".env.template").read_text())
-# Read by Compose itself, not by the compose files.
-OF_COMPOSE = {"COMPOSE_FILE"}
+# Read by Compose itself and by Berth, not by the compose files.
+OF_COMPOSE = {"COMPOSE_FILE", "BERTH_ENGINE"}
 SET_BY_BERTH = {
     variable
     for image in ("dev", "test", "dev-x")

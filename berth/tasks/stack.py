@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from invoke import Context, Exit, task
 
-from berth import compose, process, project, services
+from berth import engines, project
 from berth.arguments import CommandTask, NamesTask
-from berth.tasks import ready
-from berth.tasks.failure import failure
 
 NAMES = {"name": "A service; type any number of them behind the task: `inv logs app db`."}
 COMMAND = {"command": "A service, then the command to run in it, as you would type it there: `inv exec app ls -la`."}
@@ -24,22 +22,7 @@ COMMAND = {"command": "A service, then the command to run in it, as you would ty
 )
 def up(c: Context, name: list[str], build: bool = False, attach: bool = False) -> None:
     """Start the services and wait until they are healthy."""
-    ready.tools(c)
-    here = ready.environment(c, create=True)
-    stack = ready.stack(c, name)
-    code = process.run(c, compose.up(name, build=build), cwd=here.root, check=False)
-    if c.config.run.dry:
-        return
-    if code != 0:
-        raise failure(c, stack, code)
-    print(services.table(stack, ready.containers(c)))
-    if attach:
-        try:
-            follow = process.run(c, compose.logs(name, follow=True), cwd=here.root, check=False)
-        finally:
-            process.run(c, compose.stop(name), cwd=here.root)
-        # Leaving by Ctrl-C is how one leaves, as with `docker compose up`.
-        raise Exit(code=0 if follow == process.INTERRUPTED else follow)
+    engines.of(c, create=True).up(c, name, build=build, attach=attach)
 
 
 @task(
@@ -54,14 +37,7 @@ def up(c: Context, name: list[str], build: bool = False, attach: bool = False) -
 )
 def build(c: Context, name: list[str], prod: bool = False, no_cache: bool = False, pull: bool = False) -> None:
     """Build the images."""
-    ready.tools(c)
-    here = ready.environment(c, create=True)
-    stack = ready.stack(c, name)
-    line = compose.build(name, no_cache=no_cache, pull=pull)
-    env = {"BUILD_TARGET": "prod"} if prod else {}
-    code = process.run(c, line, cwd=here.root, env=env, check=False)
-    if code != 0:
-        raise failure(c, stack, code)
+    engines.of(c, create=True).build(c, name, prod=prod, no_cache=no_cache, pull=pull)
 
 
 @task(
@@ -71,26 +47,19 @@ def build(c: Context, name: list[str], prod: bool = False, no_cache: bool = Fals
 )
 def logs(c: Context, name: list[str], follow: bool = False, tail: str | None = None) -> None:
     """Show what the services print."""
-    here = ready.environment(c)
-    ready.engine(c)
-    ready.services_named(c, here, name)
-    process.run(c, compose.logs(name, follow=follow, tail=tail), cwd=here.root)
+    engines.of(c).logs(c, name, follow=follow, tail=tail)
 
 
 @task(klass=NamesTask, iterable=["name"], help=NAMES)
 def ps(c: Context, name: list[str]) -> None:
-    """List the containers, with their health and ports."""
-    here = ready.environment(c)
-    ready.engine(c)
-    ready.services_named(c, here, name)
-    process.run(c, compose.ps(name), cwd=here.root)
+    """List the services, with their health and ports."""
+    engines.of(c).ps(c, name)
 
 
 @task
 def config(c: Context) -> None:
     """Show the configuration as Compose resolves it, with the values of .env."""
-    here = ready.environment(c, create=True)
-    process.run(c, compose.config(), cwd=here.root)
+    engines.of(c, create=True).config(c)
 
 
 @task(
@@ -116,48 +85,32 @@ def shell(c: Context, name: list[str]) -> None:
     """Open a shell in a running service: `inv shell [SERVICE]`."""
     if len(name) > 1:
         raise Exit(f"`shell` takes one service, not {len(name)}: type `{project.of(c).command()} shell {name[0]}`")
-    ready.environment(c)
-    ready.engine(c)
-    stack = ready.stack(c, name)
-    # sh where the image holds no bash.
-    command = ["sh", "-c", "exec $(command -v bash || command -v sh)"]
-    ready.run_in(c, name[0] if name else ready.role(stack, "app"), command)
+    engines.of(c).shell(c, name[0] if name else None)
 
 
 @task(klass=NamesTask, iterable=["name"], help=NAMES)
 def stop(c: Context, name: list[str]) -> None:
-    """Stop the services; their containers and data stay."""
-    here = ready.environment(c)
-    ready.engine(c)
-    ready.services_named(c, here, name)
-    process.run(c, compose.stop(name), cwd=here.root)
+    """Stop the services; their data stays."""
+    engines.of(c).stop(c, name)
 
 
 @task(klass=NamesTask, iterable=["name"], help=NAMES)
 def restart(c: Context, name: list[str]) -> None:
     """Restart the services."""
-    here = ready.environment(c)
-    ready.engine(c)
-    ready.services_named(c, here, name)
-    process.run(c, compose.restart(name), cwd=here.root)
+    engines.of(c).restart(c, name)
 
 
 @task
 def down(c: Context) -> None:
-    """Stop the services and remove their containers; the data in their volumes stays."""
-    here = ready.environment(c)
-    ready.engine(c)
-    process.run(c, compose.down(), cwd=here.root)
+    """Stop the services and remove all but their data."""
+    engines.of(c).down(c)
 
 
-def _exec(c: Context, command: list[str], *, task_name: str, user: str | None = None) -> None:
-    here = ready.environment(c)
-    ready.engine(c)
+def _exec(c: Context, command: list[str], *, task_name: str, user: str | None) -> None:
     if len(command) < 2:
-        example = f"`{here.command()} {task_name} SERVICE COMMAND ...`"
+        example = f"`{project.of(c).command()} {task_name} SERVICE COMMAND ...`"
         raise Exit(f"`{task_name}` needs a service and a command: type {example}")
     service, *words = command
     if words[0] == "--":
         words = words[1:]
-    ready.services_named(c, here, [service])
-    ready.run_in(c, service, words, user=user)
+    engines.of(c).exec_(c, service, words, user=user)

@@ -1,9 +1,12 @@
 #!/opt/venv/bin/python
-"""Run a command, and again after each edit of the Python code below the working directory.
+"""Run a command, and again after each edit of the Python code below the working directory, and after it has failed.
 
 usage: reload-on-edit GRACE COMMAND...
 
 GRACE: seconds that the command gets to end after SIGTERM, before it and its children are killed.
+
+A command that ends by itself, as a worker does when it loses its broker at the wrong moment, or code is wrong, is
+started again within AGAIN_S.
 
 The command line of watchfiles stops its child with SIGINT, on which Celery waits for running tasks without a
 bound until it is killed; their messages then stay hidden for the whole visibility timeout. SIGTERM is what a
@@ -18,6 +21,8 @@ import threading
 from contextlib import suppress
 
 from watchfiles import PythonFilter, watch
+
+AGAIN_S = 5
 
 
 def start(command: list[str]) -> subprocess.Popen[bytes]:
@@ -41,8 +46,16 @@ def main(grace: float, command: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     process = start(command)
-    for _ in watch(".", watch_filter=PythonFilter(), stop_event=stopped):
-        print("Code has changed, restarting..", flush=True)
+    edits = watch(
+        ".", watch_filter=PythonFilter(), stop_event=stopped, rust_timeout=AGAIN_S * 1000, yield_on_timeout=True
+    )
+    for changes in edits:
+        if changes:
+            print("Code has changed, restarting..", flush=True)
+        elif (code := process.poll()) is not None:
+            print(f"The command has ended with {code}, starting it again..", flush=True)
+        else:
+            continue
         stop(process, grace)
         process = start(command)
     code = stop(process, grace)

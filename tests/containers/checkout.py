@@ -6,6 +6,7 @@ import contextlib
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -134,8 +135,14 @@ class Checkout:
         """Return a value of `.env`."""
         return env.read(self.root / ".env", {}).values[name]
 
+    def port(self, service: str) -> str:
+        """Return the port on this machine that `.env`, or else its template, gives to a service."""
+        found = env.parse_template((self.root / ".env.template").read_text(encoding="utf-8"))
+        name = f"{service}_PUBLISHED_PORT"
+        return env.read(self.root / ".env", {}).values.get(name, found[name].default)
+
     def url(self, path: str, service: str = "APP") -> str:
-        return f"http://127.0.0.1:{self.value(f'{service}_PUBLISHED_PORT')}{path}"
+        return f"http://127.0.0.1:{self.port(service)}{path}"
 
     def get(self, path: str, service: str = "APP") -> Answer:
         return get(self.url(path, service))
@@ -247,12 +254,25 @@ def _copy_files(target: Path) -> None:
 
 def _copy_packages(target: Path) -> None:
     """Copy what the product imports to where another user may read it."""
-    for name in ("invoke", "python-dotenv", "psutil"):
+    for name in _with_needs("invoke", "python-dotenv", "psutil", "virtualenv"):
         for file in importlib.metadata.files(name) or []:
             # Not the commands in `../../bin`.
             if ".." not in file.parts and "__pycache__" not in file.parts:
                 (target / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(file.locate(), target / file)
+
+
+def _with_needs(*names: str) -> set[str]:
+    """Return the names of installed packages, with what they need."""
+    found: set[str] = set()
+    pending = set(names)
+    while pending:
+        name = pending.pop()
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            rows = importlib.metadata.requires(name) or []
+            found.add(name)
+            pending |= {re.split(r"[^\w.-]", row)[0] for row in rows if "extra ==" not in row} - found
+    return found
 
 
 def _python(user: str | None) -> str:

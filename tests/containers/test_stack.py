@@ -329,7 +329,7 @@ def test_up_names_the_way_out_when_an_image_cannot_be_pulled(broken: Checkout) -
     assert made.returncode != 0
     assert (
         f"not on this machine: {absent}; if no registry can be reached, type `./inv images.base`, which builds "
-        "replacements from packages, and repeat the command"
+        "replacements from packages, and repeat the command, or write BERTH_ENGINE=embedded into .env, which needs no images"
     ) in made.stderr
     assert "Traceback" not in made.stderr
 

@@ -359,3 +359,16 @@ def test_reloader_passes_a_signal_on_and_does_not_start_again(
         wait_until(lambda: starts.exists() and starts.read_text() == "true\n" * 2, "the second child runs")
         process.send_signal(number)
         assert process.wait(10) == code
+
+
+def test_command_that_fails_without_an_edit_is_started_again(tmp_path: Path) -> None:
+    command = ["sh", "-c", "echo start >> starts; exit 3"]
+    line = [sys.executable, str(APP / "reload_on_edit.py"), "1", *command]
+    with running(line, cwd=tmp_path) as process:
+        wait_until(
+            lambda: (tmp_path / "starts").exists() and len((tmp_path / "starts").read_text().splitlines()) == 2,
+            "the command is started again",
+        )
+        process.terminate()
+        assert process.communicate()[0] == "The command has ended with 3, starting it again..\n"
+        assert process.returncode == 3

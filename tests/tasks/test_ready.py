@@ -41,7 +41,9 @@ TASKS = [
 
 @pytest.mark.parametrize("words", TASKS)
 def test_missing_engine_ends_in_one_message(project: Path, words: str) -> None:
-    code, output, errors = invoke(project, *words.split(), DOCKER_HOST=f"unix://{project}/no.sock")
+    code, output, errors = invoke(
+        project, *words.split(), BERTH_ENGINE="docker", DOCKER_HOST=f"unix://{project}/no.sock"
+    )
     assert (code, output) == (1, "")
     assert errors.startswith(
         "no Docker engine answers: start Docker Desktop, or type `sudo systemctl start docker`, and repeat the "
@@ -52,7 +54,7 @@ def test_missing_engine_ends_in_one_message(project: Path, words: str) -> None:
 
 @pytest.mark.parametrize("words", ["up", "build", "images.base", "test-in-container"])
 def test_nothing_is_made_without_an_engine(bare: Path, words: str) -> None:
-    code, _, errors = invoke(bare, words, DOCKER_HOST=f"unix://{bare}/no.sock")
+    code, _, errors = invoke(bare, words, BERTH_ENGINE="docker", DOCKER_HOST=f"unix://{bare}/no.sock")
     assert (code, errors.count("\n")) == (1, 1)
     assert errors.startswith("no Docker engine answers: ")
     assert not (bare / ".env").exists()
@@ -63,7 +65,7 @@ def test_missing_docker_ends_in_one_message(project: Path, tmp_path: Path) -> No
         "docker is not installed: install Docker Engine or Docker Desktop with Compose, "
         "see https://docs.docker.com/engine/install/\n"
     )
-    assert invoke(project, "up", PATH=str(tmp_path / "empty")) == (127, "", message)
+    assert invoke(project, "up", BERTH_ENGINE="docker", PATH=str(tmp_path / "empty")) == (127, "", message)
 
 
 TOO_OLD = "is too old, Berth needs"

@@ -43,12 +43,17 @@ def compose_files(here: Project) -> list[str]:
     return _variables(here).values["COMPOSE_FILE"].split(os.pathsep)
 
 
+def value(here: Project, name: str) -> str:
+    """Return what `.env` says of a variable, or an empty text."""
+    return _variables(here).values.get(name) or os.environ.get(name, "")
+
+
 def engine(c: Context) -> None:
     """Make sure that an engine and Compose are there, at no cost where a look at their files tells.
 
     :raises Exit: no engine answers, or Compose is missing.
     """
-    if not _files_of_engine():
+    if not files_of_engine():
         tools(c)
 
 
@@ -79,6 +84,26 @@ def stack(c: Context, names: Sequence[str] = ()) -> services.Stack:
     except services.Unknown as error:
         raise Exit(str(error)) from None
     return resolved
+
+
+def consent(stack: services.Stack, database: str, here: Project) -> None:
+    """Ask whether the application's database may be deleted.
+
+    :param database: the service that holds it.
+    :raises Exit: the answer is not yes, or nobody is there to answer.
+    """
+    if not sys.stdin.isatty():
+        raise Exit(f"`reset-db` deletes data and nobody is there to ask: type `{here.command()} reset-db --yes`")
+    name = stack.environment(database).get("DB_NAME", "")
+    try:
+        answer = input(
+            f"Delete the database `{name}` of the project {stack.project_name}, with everything in it? [y/N] "
+        )
+    except (EOFError, KeyboardInterrupt):
+        print(file=sys.stderr)
+        raise Exit("nothing was deleted", code=process.INTERRUPTED) from None
+    if answer.strip().lower() not in {"y", "yes"}:
+        raise Exit("nothing was deleted", code=1)
 
 
 def services_named(c: Context, here: Project, names: Sequence[str]) -> None:
@@ -125,7 +150,7 @@ def run_in(c: Context, service: str, command: Sequence[str], *, user: str | None
     process.run(c, line, cwd=project.of(c).root, relay=relay)
 
 
-def _files_of_engine() -> bool:
+def files_of_engine() -> bool:
     """Tell whether the engine's socket takes connections, and Compose's file is there."""
     folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     try:
@@ -188,7 +213,7 @@ def _project_name(c: Context, here: Project, said: list[str]) -> str:
     taken: set[str] = set()
     for kind in ("container", "volume"):
         # Without an engine there is nothing that could be mixed up.
-        taken |= set(process.capture(c, docker.project_names(kind), cwd=here.root).stdout.split())
+        taken |= set(process.capture(c, docker.project_names(kind), cwd=here.root, missing=True).stdout.split())
     wanted = env.project_name(here.root.name)
     names = itertools.chain([wanted], (f"{wanted}-{number}" for number in itertools.count(2)))
     name = next(name for name in names if name not in taken)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from invoke import Context, Exit
 
 from berth import compose, engine, ports, process, project, services
-from berth.tasks import ready
+from berth.engines import ready
 
 LOG_LINES = "20"
 
@@ -34,7 +34,8 @@ def _explain(c: Context, stack: services.Stack, env: Mapping[str, str] | None) -
         command = project.of(c).command()
         parts.append(
             f"not on this machine: {', '.join(missing)}; if no registry can be reached, type "
-            f"`{command} images.base`, which builds replacements from packages, and repeat the command"
+            f"`{command} images.base`, which builds replacements from packages, and repeat the command, or write "
+            "BERTH_ENGINE=embedded into .env, which needs no images"
         )
     return "\n\n".join(parts)
 

@@ -1,0 +1,88 @@
+"""The stacks that run without containers, and what there is to look at in them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from containers.checkout import Checkout, checkout, ok
+
+from berth import leftovers
+
+PORTS = ("APP", "DB", "BROKER")
+
+
+class Stack(Checkout):
+    """A checkout whose services run without containers."""
+
+    @property
+    def state(self) -> Path:
+        return (self.root / ".berth").resolve()
+
+    def processes(self) -> dict[str, list[psutil.Process]]:
+        """Return the processes of each service."""
+        found: dict[str, list[psutil.Process]] = {}
+        for process in leftovers.find(self.state):
+            # One may end while it is looked at.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                service = process.environ()[leftovers.MARK].rpartition(":")[2]
+                found.setdefault(service, []).append(process)
+        return found
+
+    def supervisor(self) -> psutil.Process:
+        return psutil.Process(int((self.state / "run" / "supervisord.pid").read_text()))
+
+    def server(self, service: str) -> psutil.Process:
+        """Return the process of a server, the parent of all others of it."""
+        processes = self.processes()[service]
+        pids = {process.pid for process in processes}
+        (found,) = (process for process in processes if process.ppid() not in pids)
+        return found
+
+    def rows(self, query: str) -> list[str]:
+        """Return what the database answers."""
+        return ok(self.inv("exec", "db", "psql", "-qAtc", query)).stdout.splitlines()
+
+    def end(self) -> None:
+        """Take the stack down, whatever state it is in, with its data."""
+        self.inv("down")
+        state = self.state
+        leftovers.end(leftovers.find(state))
+        shutil.rmtree(state, ignore_errors=True)
+
+
+def without_docker(made: Checkout) -> None:
+    """Let a checkout see a machine that has no `docker`."""
+    folder = made.root.parent / "bin"
+    folder.mkdir()
+    for path in os.environ["PATH"].split(os.pathsep):
+        for command in Path(path).glob("*"):
+            link = folder / command.name
+            if not command.name.startswith("docker") and not link.exists() and not link.is_symlink():
+                link.symlink_to(command)
+    made.environment |= {"PATH": str(folder), "DOCKER_HOST": f"unix://{folder}/no.sock"}
+
+
+def embedded(made: Checkout) -> Stack:
+    """Make a stack without containers of a checkout."""
+    made.__class__ = Stack
+    assert isinstance(made, Stack)
+    without_docker(made)
+    return made
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """A clean copy after `inv up` on a machine without `docker`; tests leave it running."""
+    with checkout() as made:
+        found = embedded(made)
+        try:
+            ok(found.inv("up"))
+            yield found
+        finally:
+            found.end()
