@@ -37,6 +37,9 @@ INTERRUPTED = 130
 GRACE = 10.0
 """Seconds that a command has to end after a signal that ends us, as with `docker stop`."""
 
+LOCAL_MODES = 3
+"""Where `termios.tcgetattr` has them."""
+
 Relay = Callable[[str, float], Sequence[str]]
 """Makes the line that hands a signal on, from its name without `SIG` and the seconds since the child was started."""
 
@@ -178,8 +181,8 @@ class _Child:
         return code if code >= 0 else 128 - code
 
     def _interrupt(self, signum: int, frame: FrameType | None) -> None:
-        # On a terminal Ctrl-C reaches the child by itself, and a second one would make Compose kill.
-        if not self._hand_on(signum) and not _in_foreground():
+        # Ctrl-C reaches the child by itself, and a second one would make Compose kill.
+        if not self._hand_on(signum) and not _is_typed():
             self._send(signum)
 
     def _terminate(self, signum: int, frame: FrameType | None) -> None:
@@ -230,6 +233,11 @@ def _terminal_kept() -> Iterator[None]:
         # From the background it would stop us.
         if _in_foreground():
             termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, before)
+
+
+def _is_typed() -> bool:
+    """Tell whether a SIGINT may come from the keyboard: where a child reads single keys, Ctrl-C is one of them."""
+    return _in_foreground() and bool(termios.tcgetattr(sys.stdin.fileno())[LOCAL_MODES] & termios.ISIG)
 
 
 def _in_foreground() -> bool:

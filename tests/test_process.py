@@ -226,6 +226,15 @@ def test_ctrl_c_reaches_the_child_once_and_its_exit_code_is_ours(spawn: Spawn) -
     assert terminal.before == ""
 
 
+def test_interrupt_by_kill_reaches_a_child_that_reads_single_keys(spawn: Spawn) -> None:
+    terminal = spawn(*inv("run", sys.executable, "-c", "import tty; tty.setraw(0)\n" + WAITS))
+    terminal.expect_exact("\nready\n")
+    terminal.kill(signal.SIGINT)
+    terminal.expect_exact("told 2")
+    terminal.expect_exact("cleaned up")
+    assert status(terminal) == 7
+
+
 def test_resize_of_the_window_reaches_the_child(spawn: Spawn) -> None:
     child = (
         "import os, signal, time\n"

@@ -17,11 +17,9 @@ def up(c: Context, names: Sequence[str], *, build: bool, attach: bool) -> None:
     ready.tools(c)
     here = ready.environment(c, create=True)
     stack = ready.stack(c, names)
-    code = process.run(c, compose.up(names, build=build), cwd=here.root, check=False)
+    _up(c, stack, names, build=build)
     if c.config.run.dry:
         return
-    if code != 0:
-        raise failure(c, stack, code)
     print(services.table(stack, ready.containers(c)))
     if attach:
         try:
@@ -109,7 +107,7 @@ def manage(c: Context, command: Sequence[str]) -> None:
         ready.run_in(c, service, words, user=user)
         return
     # Only what a command may need of the stack: the other dependencies would apply migrations, `migrate --plan`'s too.
-    process.run(c, compose.up([ready.role(stack, "database")]), cwd=here.root)
+    _up(c, stack, [ready.role(stack, "database")])
     line = compose.run(service, words, terminal=process.is_terminal(), user=user, dependencies=False)
     process.run(c, line, cwd=here.root)
 
@@ -121,10 +119,14 @@ def reset_db(c: Context, *, yes: bool) -> None:
     database = ready.role(stack, "database")
     if not yes and not c.config.run.dry:
         ready.consent(stack, database, here)
-    process.run(c, compose.up([database]), cwd=here.root)
+    _up(c, stack, [database])
     process.run(c, compose.stop(stack.dependents(database)), cwd=here.root)
     process.run(c, compose.exec_(database, ["reset-db.sh"], terminal=False), cwd=here.root)
-    code = process.run(c, compose.up(), cwd=here.root, check=False)
+    _up(c, stack, [])
+
+
+def _up(c: Context, stack: services.Stack, names: Sequence[str], *, build: bool = False) -> None:
+    code = process.run(c, compose.up(names, build=build), cwd=project.of(c).root, check=False)
     if code != 0:
         raise failure(c, stack, code)
 

@@ -39,10 +39,12 @@ class Stack(Checkout):
 
     def server(self, service: str) -> psutil.Process:
         """Return the process of a server, the parent of all others of it."""
-        processes = self.processes()[service]
-        pids = {process.pid for process in processes}
-        (found,) = (process for process in processes if process.ppid() not in pids)
-        return found
+        parents = {}
+        for process in self.processes()[service]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                parents[process.pid] = process.ppid()
+        (found,) = (pid for pid, parent in parents.items() if parent not in parents)
+        return psutil.Process(found)
 
     def rows(self, query: str) -> list[str]:
         """Return what the database answers."""

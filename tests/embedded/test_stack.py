@@ -37,12 +37,11 @@ def test_a_second_up_changes_nothing_but_migrates(stack: Stack) -> None:
 
 
 def test_servers_listen_on_loopback_only(stack: Stack) -> None:
+    pids = {process.pid for processes in stack.processes().values() for process in processes}
     found = {
         (connection.laddr.ip, connection.laddr.port)
-        for processes in stack.processes().values()
-        for process in processes
-        for connection in process.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN
+        for connection in psutil.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN and connection.pid in pids
     }
     # Java maps IPv4 addresses into IPv6.
     ports = {port for _, port in found}
@@ -88,7 +87,9 @@ def test_secrets_are_for_their_owner_only(stack: Stack) -> None:
         if path.is_file() and secret in path.read_bytes() and stat.S_IMODE(path.stat().st_mode) & 0o077
     ]
     assert readable == []
-    assert secret not in b"".join(" ".join(process.cmdline()).encode() for process in psutil.process_iter())
+    # Of processes that end meanwhile nothing is known.
+    lines = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
+    assert secret.decode() not in "".join(lines)
 
 
 def test_settings_do_not_know_which_engine_runs(stack: Stack) -> None:
