@@ -142,6 +142,7 @@ class _Child:
         self._started = time.monotonic()
         self._ending: int | None = None
         self._handed_on = False
+        self._early: int | None = None
 
     def wait(self) -> int:
         """Start the child, and return its exit code as a shell gives it.
@@ -166,6 +167,8 @@ class _Child:
                 self._child = subprocess.Popen(self._argv, cwd=self._cwd, env=_environment(self._env))
             except FileNotFoundError:
                 raise _not_found(self._argv) from None
+            if self._early is not None:
+                self._send(self._early)
             # While the child works: at our exit the collector would go through all that was imported, for 15 ms.
             gc.freeze()
             code = self._child.wait()
@@ -181,8 +184,10 @@ class _Child:
         return code if code >= 0 else 128 - code
 
     def _interrupt(self, signum: int, frame: FrameType | None) -> None:
-        # Ctrl-C reaches the child by itself, and a second one would make Compose kill.
-        if not self._hand_on(signum) and not _is_typed():
+        # Ctrl-C reaches a child by itself, and a second one would make Compose kill.
+        if self._child is None:
+            self._early = signum
+        elif not self._hand_on(signum) and not _is_typed():
             self._send(signum)
 
     def _terminate(self, signum: int, frame: FrameType | None) -> None:
@@ -210,6 +215,7 @@ class _Child:
         import psutil  # not at every start of `inv`
 
         if self._child is None:
+            self._early = signum
             return
         with contextlib.suppress(psutil.NoSuchProcess):
             family = [psutil.Process(self._child.pid), *psutil.Process(self._child.pid).children(recursive=True)]

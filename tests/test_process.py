@@ -350,6 +350,25 @@ def test_capture_of_a_missing_program_is_reported(context: Context, tmp_path: Pa
     assert (str(error.value), error.value.code) == ("`no-such-program` is not installed, or not on PATH", 127)
 
 
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_signal_in_the_moment_before_the_child_starts_is_not_lost(
+    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signum: signal.Signals
+) -> None:
+    start = subprocess.Popen
+
+    def interrupted(*arguments: object, **options: object) -> object:
+        signal.raise_signal(signum)
+        return start(*arguments, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(process.subprocess, "Popen", interrupted)
+    ended: object = None
+    try:
+        ended = process.run(context, ["sleep", "60"], cwd=tmp_path, check=False)
+    except SystemExit as error:
+        ended = error.code
+    assert ended == 128 + signum
+
+
 def test_unchecked_run_returns_the_code_and_restores_the_handlers(context: Context, tmp_path: Path) -> None:
     signals = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
     before = [signal.getsignal(signum) for signum in signals]

@@ -190,6 +190,7 @@ def test_ctrl_c_of_an_attached_up_leaves_the_broker_running(stack: Stack) -> Non
 def test_ctrl_c_of_an_attached_up_stops_a_broker_without_messages(stack: Stack) -> None:
     up = stack.spawn(stack.task("up", "--attach"))
     up.expect(r"service +state +address")
+    up.expect_exact("==> ")
     up.sendintr()
     up.expect(pexpect.EOF)
     assert stack.processes() == {}
