@@ -348,3 +348,10 @@ def test_readme_names_every_task() -> None:
     written = readme.read_text()
     assert len(tasks) > 10
     assert [task for task in tasks if not re.search(rf"inv {re.escape(task)}\b", written)] == []
+
+
+def test_every_package_of_the_suite_is_installed_with_it() -> None:
+    listed = re.search(r"^packages = \[(.*)\]$", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert listed
+    folders = {path.parent.relative_to(ROOT) for path in (ROOT / "berth").rglob("__init__.py")}
+    assert re.findall('"(.*?)"', listed[1]) == sorted(".".join(folder.parts) for folder in folders)
