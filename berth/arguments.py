@@ -17,13 +17,16 @@ from __future__ import annotations
 
 import sys
 from types import ModuleType
+from typing import Any
 
+import invoke
 import invoke.parser
 import invoke.program
-from invoke import Exit, Task
+from invoke import Exit
 from invoke.exceptions import ParseError
 from invoke.parser import Argument, ParserContext, ParseResult
 
+from berth.errors import Refused
 from berth.nearest import did_you_mean
 
 
@@ -43,21 +46,31 @@ class Program(Rest):
     """The list parameter of a `WrapperTask`."""
 
 
-class NamesTask(Task):  # type: ignore[type-arg]
+class Task(invoke.Task):  # type: ignore[type-arg]
+    """A task of Berth: what it refuses ends it in one line."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().__call__(*args, **kwargs)
+        except Refused as refused:
+            raise Exit(str(refused) or None, code=refused.code) from None
+
+
+class NamesTask(Task):
     """A task that takes any number of names."""
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         return _marked(super().get_arguments(ignore_unknown_help), Names)
 
 
-class CommandTask(Task):  # type: ignore[type-arg]
+class CommandTask(Task):
     """A task that takes a name and the rest of the command line."""
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         return _marked(super().get_arguments(ignore_unknown_help), Command)
 
 
-class WrapperTask(Task):  # type: ignore[type-arg]
+class WrapperTask(Task):
     """A task that stands for another program."""
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:

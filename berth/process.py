@@ -22,7 +22,6 @@ import signal
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
@@ -40,8 +39,8 @@ GRACE = 10.0
 LOCAL_MODES = 3
 """Where `termios.tcgetattr` has them."""
 
-Relay = Callable[[str, float], Sequence[str]]
-"""Makes the line that hands a signal on, from its name without `SIG` and the seconds since the child was started."""
+Relay = Callable[[str], Sequence[str]]
+"""Makes the line that hands a signal on, from its name without `SIG`."""
 
 _secrets: set[str] = set()
 
@@ -139,7 +138,6 @@ class _Child:
         self._env = env
         self._relay = relay
         self._child: subprocess.Popen[bytes] | None = None
-        self._started = time.monotonic()
         self._ending: int | None = None
         self._handed_on = False
         self._early: int | None = None
@@ -206,7 +204,7 @@ class _Child:
         """Run the line of ``relay``, and tell whether there was something to signal."""
         if self._relay is None or self._child is None:
             return False
-        argv = self._relay(signal.Signals(signum).name.removeprefix("SIG"), time.monotonic() - self._started)
+        argv = self._relay(signal.Signals(signum).name.removeprefix("SIG"))
         self._handed_on = capture(self._c, argv, cwd=self._cwd, env=self._env).returncode == 0
         return self._handed_on
 

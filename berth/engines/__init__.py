@@ -1,93 +1,157 @@
-"""Drive the services: in containers, or without them. Nothing else in Berth knows which of the two runs.
-
-An engine is a module with the functions of `Engine`.
-"""
+"""Drive the services: in containers, or without them. Nothing above knows which of the two runs."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from typing import Protocol
 
-from invoke import Context, Exit
+from invoke import Context
 
-from berth import engine as docker_engine
-from berth import env, process, project
-from berth.engines import docker, ready
+from berth import env, project
+from berth.compose.config import Stack
+from berth.compose.ps import Container
+from berth.engines import mark
+from berth.engines.docker import client
+from berth.engines.docker.engine import Docker
+from berth.env import prepare
+from berth.errors import Refused
+from berth.project import Project
 
 VARIABLE = "BERTH_ENGINE"
 CHOICES = ("docker", "embedded", "auto")
 
 
 class Engine(Protocol):
-    """What the tasks of `berth.tasks.stack`, `django` and `database` ask for; see there for what each one does.
+    """What the tasks are made of. Verbs are written once, in `berth.tasks`, on top of these.
 
-    All make sure of `.env` first, and raise `invoke.Exit` with one message when something is wrong.
+    Each one shows the line that it runs, and ends the task with that line's exit code when it fails. Names of services
+    are checked first; none means all. All raise `Refused` with one message when something is wrong.
     """
 
-    def up(self, c: Context, names: Sequence[str], *, build: bool, attach: bool) -> None: ...
-    def build(self, c: Context, names: Sequence[str], *, prod: bool, no_cache: bool, pull: bool) -> None: ...
-    def logs(self, c: Context, names: Sequence[str], *, follow: bool, tail: str | None) -> None: ...
-    def ps(self, c: Context, names: Sequence[str]) -> None: ...
-    def config(self, c: Context) -> None: ...
-    def exec_(self, c: Context, service: str, command: Sequence[str], *, user: str | None) -> None: ...
-    def shell(self, c: Context, service: str | None) -> None: ...
-    def stop(self, c: Context, names: Sequence[str], *, yes: bool) -> None: ...
-    def restart(self, c: Context, names: Sequence[str], *, yes: bool) -> None: ...
-    def down(self, c: Context, *, yes: bool) -> None: ...
-    def manage(self, c: Context, command: Sequence[str]) -> None: ...
-    def reset_db(self, c: Context, *, yes: bool) -> None: ...
-    def test(self, c: Context, command: Sequence[str]) -> None: ...
+    c: Context
+    here: Project
+
+    def stack(self) -> Stack:
+        """Return the services as Compose resolves them."""
+
+    def containers(self) -> list[Container]:
+        """Return what there is of the services, stopped ones too."""
+
+    def config(self) -> None:
+        """Show the configuration as Compose resolves it."""
+
+    def build(self, names: Sequence[str], *, no_cache: bool = False, pull: bool = False) -> None:
+        """Build the images, of the stage that BUILD_TARGET names."""
+
+    def up(self, names: Sequence[str], *, build: bool = False, wait: bool = True) -> None:
+        """Start services with what they depend on.
+
+        :param wait: until they are healthy; false: until they run.
+        """
+
+    def stop(self, names: Sequence[str], *, yes: bool = False) -> None:
+        """Stop services.
+
+        :param yes: throw away what only lives in their memory.
+        """
+
+    def leave(self, names: Sequence[str]) -> None:
+        """Stop services, but for those that would lose what only lives in their memory."""
+
+    def restart(self, names: Sequence[str], *, yes: bool = False) -> None: ...
+
+    def down(self, *, volumes: bool = False, yes: bool = False) -> None:
+        """Stop the services and remove all but their data.
+
+        :param volumes: their data, too.
+        """
+
+    def logs(self, names: Sequence[str], *, follow: bool = False, tail: str | None = None) -> None: ...
+
+    def ps(self, names: Sequence[str]) -> None: ...
+
+    def exec(self, service: str, command: Sequence[str], *, user: str | None = None) -> None:
+        """Run a command in a running service, on our own stdio.
+
+        :param user: whom to run it as, by name or as `UID:GID`, instead of the service's user.
+        """
+
+    def read(self, service: str, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        """Run a command in a running service to read its output; nothing is shown, a failure is the caller's."""
+
+    def run(
+        self, service: str, command: Sequence[str], *, user: str | None = None, mounts: Sequence[str] = ()
+    ) -> None:
+        """Run a command as a service that need not run, without starting what it depends on.
+
+        :param mounts: `HERE:THERE` of folders of this machine.
+        """
 
 
-def of(c: Context, *, create: bool = False) -> Engine:
+def choose(c: Context, *, create: bool = False, idle: bool = False) -> Engine:
     """Return the engine that BERTH_ENGINE asks for; say which one it is, and why, unless it is plainly Docker.
 
     :param create: the task makes `.env` where there is none.
-    :raises Exit: BERTH_ENGINE names no engine, or `.env` is missing or has problems.
+    :param idle: nothing is to run, so no engine has to answer.
+    :raises Refused: BERTH_ENGINE names no engine, `.env` is missing or has problems, or no engine answers.
     """
-    here = project.of(c)
+    here = project.current(c)
     wanted, source = _wanted(here)
     if wanted not in CHOICES:
-        raise Exit(f"{VARIABLE} is `{wanted}` in {source}: write docker, embedded or auto")
-    if wanted == "docker":
-        return docker
-    if wanted == "embedded":
-        reason = f"{VARIABLE}=embedded in {source}"
-    elif here.state.run.exists():
-        reason = f"the services were started so; `{here.command()} down` ends that"
-    elif ready.files_of_engine():
-        return docker
-    else:
-        answer = process.capture(c, docker_engine.version(), cwd=here.root, missing=True)
-        if answer.returncode == 0:
-            return docker
-        reason = docker_engine.short_complaint(answer.stderr)
-    # Docker does this itself, each task at its place; here it comes before the line that says what runs.
-    ready.environment(c, create=create)
-    from berth.engines import embedded  # not at every start of `inv`: it has much to import
+        raise Refused(f"{VARIABLE} is `{wanted}` in {source}: write docker, embedded or auto")
+    reason = None if wanted == "docker" else _why_embedded(c, here, wanted, source)
+    if reason is None and not idle:
+        client.check(c, here, thoroughly=create)
+    if create and not here.env_file.exists() and not c.config.run.dry:
+        prepare.make(here, lambda: client.projects(c, here))
+    prepare.check(here)
+    if reason is None:
+        return Docker(c, here)
+    from berth.engines.embedded.engine import Embedded  # not at every start of `inv`: it has much to import
 
     print(f"engine: embedded, without containers ({reason})", file=sys.stderr)
-    return embedded
+    return Embedded(c, here)
 
 
-def test_in_container(c: Context, command: Sequence[str], *, image: str) -> None:
-    """Test inside an image, whichever engine runs the services: there is no image without containers."""
-    docker.test_in_container(c, command, image=image)
+def _why_embedded(c: Context, here: Project, wanted: str, source: str) -> str | None:
+    """Return why the services run without containers here, None: they do not."""
+    if wanted == "embedded":
+        return f"{VARIABLE}=embedded in {source}"
+    if (here.state / "embedded" / "run").exists():
+        return f"the services were started so; `{here.command()} down` ends that"
+    missing = "docker is not installed" if shutil.which("docker") is None else client.short_complaint(c, here)
+    if missing and (name := mark.read(here)):
+        raise Refused(
+            f"the services of this checkout ran in Docker, as the project `{name}`, and their data is there; now "
+            f"{missing}: start Docker and repeat the command, or type {VARIABLE}=embedded in front of it for services "
+            "without containers, with a database of their own"
+        )
+    return missing
 
 
-def base_images(c: Context) -> None:
-    """Build the images that others are built on; they are of use to containers only."""
-    docker.base_images(c)
+def docker(c: Context) -> Docker:
+    """Return the engine that has images, whichever runs the services.
+
+    :raises Refused: as `choose`.
+    """
+    here = project.current(c)
+    client.check(c, here, thoroughly=True)
+    if not here.env_file.exists() and not c.config.run.dry:
+        prepare.make(here, lambda: client.projects(c, here))
+    prepare.check(here)
+    return Docker(c, here)
 
 
-def _wanted(here: project.Project) -> tuple[str, str]:
+def _wanted(here: Project) -> tuple[str, str]:
     """Return the value of BERTH_ENGINE, and where it comes from."""
     if value := os.environ.get(VARIABLE):
         return value, "the environment"
     try:
         return env.read(here.env_file, {}).values.get(VARIABLE) or "auto", ".env"
     except (FileNotFoundError, env.EnvError):
-        # `ready.environment` explains these.
+        # `prepare.check` explains these.
         return "auto", ".env"

@@ -1,30 +1,28 @@
-"""Test the project."""
+"""Test the project, and check its code."""
 
 from __future__ import annotations
 
+import secrets
 import sys
 
 from invoke import Context, task
 
-from berth import engines, process, project, testing
-from berth.arguments import WrapperTask
+from berth import engines, process, project
+from berth.arguments import NamesTask, WrapperTask
+from berth.compose import throwaway
+from berth.env import prepare
 
 
 @task(
     klass=WrapperTask,
     iterable=["command"],
-    help={
-        "command": "Arguments for pytest in the development services, or for the tool of --session.",
-        "session": "The one session of noxfile.py to run, such as lint or types.",
-    },
-    auto_shortflags=False,
+    help={"command": "Arguments for pytest: `inv test -k name -x`."},
 )
-def test(c: Context, command: list[str], session: str | None = None) -> None:
-    """Run all checks of noxfile.py, or a part: `inv test -k name -x`, `inv test --session lint`."""
-    if command and not session:
-        engines.of(c, create=True).test(c, command)
-        return
-    process.run(c, [sys.executable, "-m", "nox", *testing.nox(session, command)], cwd=project.of(c).root)
+def test(c: Context, command: list[str]) -> None:
+    """Test the project by pytest on the services that run here; they are started if they do not run."""
+    engine = engines.choose(c, create=True)
+    engine.up([])
+    engine.exec(engine.stack().with_role("app"), ["pytest", *command], user=project.caller())
 
 
 @task(
@@ -38,4 +36,29 @@ def test(c: Context, command: list[str], session: str | None = None) -> None:
 )
 def test_in_container(c: Context, command: list[str], image: str = "dev") -> None:
     """Test inside a built image, in a stack of its own that is removed afterwards; `nox` calls this for each image."""
-    engines.test_in_container(c, command, image=image)
+    throwaway.stage(image)
+    engine = engines.docker(c)
+    here, name = engine.here, engine.stack().project_name
+    files = prepare.compose_files(here)
+    variables = throwaway.variables(files, project_name=name, image=image, run=secrets.token_hex(4))
+    stack = engine.under(variables)
+    if not c.config.run.dry:
+        here.reports.mkdir(exist_ok=True)
+    stack.build([engine.stack().with_role("app")])
+    try:
+        stack.up([])
+        stack.run(
+            throwaway.SERVICE,
+            throwaway.pytest(image, command),
+            user=project.caller(),
+            mounts=[f"{here.reports}:/reports"],
+        )
+    finally:
+        stack.down(volumes=True)
+
+
+@task(klass=NamesTask, iterable=["name"], help={"name": "A session of noxfile.py; without any, all of them."})
+def check(c: Context, name: list[str]) -> None:
+    """Run the checks of noxfile.py, all of them or those that you name: `inv check lint types`."""
+    sessions = ["--session", *name] if name else []
+    process.run(c, [sys.executable, "-m", "nox", *sessions], cwd=project.current(c).root)

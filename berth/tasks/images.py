@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import sys
+
 from invoke import Context, task
 
-from berth import engines
+from berth import engines, env, process
+from berth.arguments import Task
+from berth.base_images import builder
+from berth.engines.docker import lines
 
 
-@task
+@task(klass=Task)
 def base(c: Context) -> None:
     """Build the base images from packages, where no registry can be reached, and name them in .env."""
-    engines.base_images(c)
+    here = engines.docker(c).here
+    recipes = builder.read_recipes(builder.RECIPES)
+    present = process.capture(c, lines.images(), cwd=here.root).stdout.split()
+    for line in builder.build_lines(recipes, present):
+        process.run(c, line, cwd=here.root)
+    if c.config.run.dry:
+        return
+    values = builder.variables(recipes)
+    before = env.read_text(here.env_file)
+    after = env.with_values(before, values)
+    if after != before:
+        env.replace(here.env_file, after)
+        names = ", ".join(f"{name}={value}" for name, value in values.items())
+        print(f"wrote {names} into .env", file=sys.stderr)

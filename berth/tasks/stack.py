@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from invoke import Context, Exit, task
+from invoke import Context, task
 
-from berth import engines, project
-from berth.arguments import CommandTask, NamesTask
+from berth import engines, process, project
+from berth.arguments import CommandTask, NamesTask, Task
+from berth.compose import ps as containers
+from berth.compose import release
+from berth.errors import Refused
 
 NAMES = {"name": "A service; type any number of them behind the task: `inv logs app db`."}
 # Containers keep them, and so does the broker that runs without any, but for its replacement.
@@ -24,7 +27,16 @@ COMMAND = {"command": "A service, then the command to run in it, as you would ty
 )
 def up(c: Context, name: list[str], build: bool = False, attach: bool = False) -> None:
     """Start the services and wait until they are healthy."""
-    engines.of(c, create=True).up(c, name, build=build, attach=attach)
+    engine = engines.choose(c, create=True)
+    engine.up(name, build=build)
+    if c.config.run.dry:
+        return
+    print(containers.table(engine.stack(), engine.containers()))
+    if attach:
+        try:
+            engine.logs(name, follow=True)
+        finally:
+            engine.leave(name)
 
 
 @task(
@@ -39,7 +51,15 @@ def up(c: Context, name: list[str], build: bool = False, attach: bool = False) -
 )
 def build(c: Context, name: list[str], prod: bool = False, no_cache: bool = False, pull: bool = False) -> None:
     """Build the images."""
-    engines.of(c, create=True).build(c, name, prod=prod, no_cache=no_cache, pull=pull)
+    if not prod:
+        engines.choose(c, create=True).build(name, no_cache=no_cache, pull=pull)
+        return
+    docker = engines.docker(c)
+    asked = (process.capture(c, line, cwd=docker.here.root) for line in (release.revision(), release.changes()))
+    revision = release.name(*(answer.stdout for answer in asked))
+    engine = docker.under(release.variables(revision))
+    engine.build(name, no_cache=no_cache, pull=pull)
+    engine.tag(engine.stack().with_role("app"), revision)
 
 
 @task(
@@ -49,19 +69,19 @@ def build(c: Context, name: list[str], prod: bool = False, no_cache: bool = Fals
 )
 def logs(c: Context, name: list[str], follow: bool = False, tail: str | None = None) -> None:
     """Show what the services print."""
-    engines.of(c).logs(c, name, follow=follow, tail=tail)
+    engines.choose(c).logs(name, follow=follow, tail=tail)
 
 
 @task(klass=NamesTask, iterable=["name"], help=NAMES)
 def ps(c: Context, name: list[str]) -> None:
     """List the services, with their health and ports."""
-    engines.of(c).ps(c, name)
+    engines.choose(c).ps(name)
 
 
-@task
+@task(klass=Task)
 def config(c: Context) -> None:
     """Show the configuration as Compose resolves it, with the values of .env."""
-    engines.of(c, create=True).config(c)
+    engines.choose(c, create=True, idle=True).config()
 
 
 @task(
@@ -86,33 +106,36 @@ def exec_as_host(c: Context, command: list[str]) -> None:
 def shell(c: Context, name: list[str]) -> None:
     """Open a shell in a running service: `inv shell [SERVICE]`."""
     if len(name) > 1:
-        raise Exit(f"`shell` takes one service, not {len(name)}: type `{project.of(c).command()} shell {name[0]}`")
-    engines.of(c).shell(c, name[0] if name else None)
+        raise Refused(f"`shell` takes one service, not {len(name)}: type `{project.current(c).command()} shell {name[0]}`")
+    engine = engines.choose(c)
+    service = name[0] if name else engine.stack().with_role("app")
+    # sh where the image holds no bash.
+    engine.exec(service, ["sh", "-c", "exec $(command -v bash || command -v sh)"])
 
 
 @task(klass=NamesTask, iterable=["name"], help={**NAMES, **YES})
 def stop(c: Context, name: list[str], yes: bool = False) -> None:
     """Stop the services; their data stays."""
-    engines.of(c).stop(c, name, yes=yes)
+    engines.choose(c).stop(name, yes=yes)
 
 
 @task(klass=NamesTask, iterable=["name"], help={**NAMES, **YES})
 def restart(c: Context, name: list[str], yes: bool = False) -> None:
     """Restart the services."""
-    engines.of(c).restart(c, name, yes=yes)
+    engines.choose(c).restart(name, yes=yes)
 
 
-@task(help=YES)
+@task(klass=Task, help=YES)
 def down(c: Context, yes: bool = False) -> None:
     """Stop the services and remove all but their data."""
-    engines.of(c).down(c, yes=yes)
+    engines.choose(c).down(yes=yes)
 
 
 def _exec(c: Context, command: list[str], *, task_name: str, user: str | None) -> None:
     if len(command) < 2:
-        example = f"`{project.of(c).command()} {task_name} SERVICE COMMAND ...`"
-        raise Exit(f"`{task_name}` needs a service and a command: type {example}")
+        example = f"`{project.current(c).command()} {task_name} SERVICE COMMAND ...`"
+        raise Refused(f"`{task_name}` needs a service and a command: type {example}")
     service, *words = command
     if words[0] == "--":
         words = words[1:]
-    engines.of(c).exec_(c, service, words, user=user)
+    engines.choose(c).exec(service, words, user=user)

@@ -10,32 +10,18 @@ from collections.abc import Sequence
 
 Argv = list[str]
 
-# Runs in the container: signals the session of the process that an `exec` started, and nothing else. The engine starts
-# such a process from outside (parent 0) as the leader of a session. Of these it is the oldest one that began within 5
-# seconds of our line, with the same words if there is one: a command that has become another program by now, as
-# `sh -c "exec ..."`, has other words. Times are in hundredths of a second, the kernel's USER_HZ.
+MARK = "BERTH_EXEC"
+"""Variable by which what an `exec` started, and its children, are known."""
+
+# Runs in the container.
 _SIGNAL = """
-signal=$1 limit=$(($2 + 20)) words=$(shift 2; printf '%s\\n' "$@")
-read -r now _ </proc/uptime
-now=${now%.*}${now#*.} leader= best=-1
-for stat in /proc/[0-9]*/stat; do
-    { read -r line <"$stat"; } 2>/dev/null || continue
-    pid=${line%% *}
-    set -- ${line##*) }
-    [ "$2" = 0 ] && [ "$4" = "$pid" ] && [ "$pid" != 1 ] && [ "$pid" != $$ ] || continue
-    age=$((now - ${20}))
-    [ "$age" -le "$limit" ] && [ "$age" -ge $((limit - 520)) ] || continue
-    [ "$(tr '\\0' '\\n' 2>/dev/null </proc/"$pid"/cmdline)" = "$words" ] && age=$((age + 1000000))
-    [ "$age" -gt "$best" ] && leader=$pid best=$age
+signal=$1 found=1
+for environ in /proc/[0-9]*/environ; do
+    tr '\\0' '\\n' 2>/dev/null <"$environ" | grep -qxF "$2" || continue
+    pid=${environ#/proc/}
+    kill -s "$signal" "${pid%/environ}" 2>/dev/null && found=0
 done
-[ -n "$leader" ] || exit 1
-for stat in /proc/[0-9]*/stat; do
-    { read -r line <"$stat"; } 2>/dev/null || continue
-    pid=${line%% *}
-    set -- ${line##*) }
-    [ "$4" = "$leader" ] && kill -s "$signal" "$pid" 2>/dev/null
-done
-exit 0
+exit $found
 """
 
 
@@ -47,8 +33,8 @@ def version() -> Argv:
     return compose("version", "--short")
 
 
-def up(services: Sequence[str] = (), *, build: bool = False) -> Argv:
-    return compose("up", "--detach", "--wait", *["--build"] * build, *services)
+def up(services: Sequence[str] = (), *, build: bool = False, wait: bool = True) -> Argv:
+    return compose("up", "--detach", *["--wait"] * wait, *["--build"] * build, *services)
 
 
 def build(services: Sequence[str] = (), *, no_cache: bool = False, pull: bool = False) -> Argv:
@@ -93,22 +79,27 @@ def down(*, volumes: bool = False) -> Argv:
     return compose("down", "--remove-orphans", *["--volumes"] * volumes)
 
 
-def exec_(service: str, command: Sequence[str], *, terminal: bool, user: str | None = None) -> Argv:
-    """``terminal`` must be false unless both stdin and stdout are one: Compose refuses otherwise (#13228 there)."""
-    return compose("exec", *["-T"] * (not terminal), *_user(user), service, *command)
+def exec_(
+    service: str, command: Sequence[str], *, terminal: bool, user: str | None = None, mark: str | None = None
+) -> Argv:
+    """
+    :param terminal: must be false unless both stdin and stdout are one: Compose refuses otherwise (#13228 there).
+    :param mark: the value by which `signal_exec` finds what this starts.
+    """
+    marked = ["--env", f"{MARK}={mark}"] if mark else []
+    return compose("exec", *["-T"] * (not terminal), *marked, *_user(user), service, *command)
 
 
-def signal_exec(service: str, command: Sequence[str], *, signal: str, seconds: float, user: str | None = None) -> Argv:
+def signal_exec(service: str, *, mark: str, signal: str, user: str | None = None) -> Argv:
     """Send a signal to what an `exec` started, which docker itself leaves running (moby/moby#9098).
 
-    Ends with 1 when it finds nothing to signal.
+    Ends with 1 when it finds nothing to signal. It needs `sh`, `tr` and `grep` in the image.
 
-    :param command: what was run, by ``user``.
+    :param mark: that of the `exec`.
     :param signal: its name without `SIG`.
-    :param seconds: how long ago the `exec` was typed.
+    :param user: whom the `exec` ran as.
     """
-    hundredths = str(round(seconds * 100))
-    return exec_(service, ["sh", "-c", _SIGNAL, "sh", signal, hundredths, *command], terminal=False, user=user)
+    return exec_(service, ["sh", "-c", _SIGNAL, "sh", signal, f"{MARK}={mark}"], terminal=False, user=user)
 
 
 def run(

@@ -1,47 +1,20 @@
-"""Read what `docker compose config` and `docker compose ps` say of the services."""
+"""Read what `docker compose config` says of the services."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any
 
+from berth.errors import Refused
 from berth.nearest import did_you_mean
 
 ROLE = "berth.role"
 
 
-class Unknown(Exception):
+class Unknown(Refused):
     """The compose files hold no such service, or none with such a role."""
-
-
-class Container(NamedTuple):
-    """One line of `docker compose ps`, or one object of `docker inspect`.
-
-    :param health: "healthy", "unhealthy", "starting", or "" for a service without a health check.
-    :param exit_code: only means something when the state is "exited".
-    :param restarts: how often the engine started it again by itself; only `docker inspect` says so.
-    :param said: what the last health check printed; only `docker inspect` says so.
-    """
-
-    service: str
-    name: str
-    state: str
-    health: str
-    exit_code: int
-    restarts: int = 0
-    said: str = ""
-
-    @property
-    def failed(self) -> bool:
-        """Tell whether this is why an `up --wait` failed."""
-        if self.state == "exited":
-            return self.exit_code != 0
-        if self.state in {"restarting", "dead"} or self.health == "unhealthy":
-            return True
-        # One that ends at its start may just have been started again.
-        return self.restarts > 0 and self.health != "healthy"
 
 
 class Stack:
@@ -87,6 +60,10 @@ class Stack:
         """Return all that Compose says of ``service``."""
         return self._services[service]
 
+    def built(self) -> list[str]:
+        """Return the services whose image is built here."""
+        return [name for name in self.names() if "build" in self._services[name]]
+
     def role(self, service: str) -> str | None:
         """Return what the label ``berth.role`` of ``service`` says."""
         role: str | None = (self._services[service].get("labels") or {}).get(ROLE)
@@ -125,6 +102,16 @@ class Stack:
         ports = self._services[service].get("ports") or []
         return [(port.get("host_ip", "0.0.0.0"), port.get("published", "")) for port in ports]
 
+    def port_variable(self, service: str, position: int) -> str | None:
+        """Return the variable that publishes a port of ``service``, where its `${VARIABLES}` are left as written.
+
+        :param position: the port's, in the order of the file.
+        """
+        port = self._services[service]["ports"][position]
+        text = str(port.get("published", "")) if isinstance(port, dict) else _without_target(port)
+        found = re.search(r"\$\{(\w+)[^{}]*\}$", text)
+        return found[1] if found else None
+
     def upstream_images(self) -> list[str]:
         """Return the images that no registry-less machine has: those not built here, and those that builds start from.
 
@@ -141,60 +128,11 @@ class Stack:
         return sorted(images)
 
 
+def _without_target(port: str) -> str:
+    """Return the short form of a port, such as `127.0.0.1:${DB_PORT:-5432}:5432`, up to the one that is published."""
+    return re.sub(r":(?:[^:{}]*|\$\{[^{}]*\})$", "", port.partition("/")[0])
+
+
 def mentions(compose_file: str, service: str) -> bool:
     """Tell whether the text of a compose file has a key of that name below another: a sign, and no proof."""
     return re.search(rf"(?m)^[ ]+{re.escape(service)}:", compose_file) is not None
-
-
-def containers(ps: str) -> list[Container]:
-    """Return the containers in the output of `docker compose ps --all --format json`: a line each, or one array."""
-    text = ps.strip()
-    rows = json.loads(text) if text.startswith("[") else [json.loads(row) for row in text.splitlines()]
-    return [
-        Container(
-            service=row["Service"],
-            name=row["Name"],
-            state=row["State"],
-            health=row.get("Health", ""),
-            exit_code=int(row.get("ExitCode", 0)),
-        )
-        for row in sorted(rows, key=lambda row: (row["Service"], row["Name"]))
-    ]
-
-
-def inspected(objects: str) -> list[Container]:
-    """Return the containers in the output of `docker inspect`, which reads each at one moment.
-
-    `docker compose ps` does not: it joins the state of a list with a health that is read later.
-    """
-    found = []
-    for row in json.loads(objects):
-        state = row["State"]
-        health = state.get("Health") or {}
-        log = health.get("Log") or []
-        found.append(
-            Container(
-                service=row["Config"]["Labels"]["com.docker.compose.service"],
-                name=row["Name"].lstrip("/"),
-                state=state["Status"],
-                health=health.get("Status", "") if state["Status"] == "running" else "",
-                exit_code=int(state["ExitCode"]),
-                restarts=int(row["RestartCount"]),
-                said=log[-1]["Output"].strip() if log else "",
-            )
-        )
-    return sorted(found, key=lambda container: (container.service, container.name))
-
-
-def table(stack: Stack, running: Sequence[Container]) -> str:
-    """Return the services, their state and their addresses, in columns."""
-    rows = [("service", "state", "address")]
-    for container in running:
-        state = container.health or container.state
-        if container.state == "exited":
-            state = "done" if container.exit_code == 0 else f"exited ({container.exit_code})"
-        addresses = stack.addresses(container.service) if container.state == "running" else []
-        rows.append((container.service, state, ", ".join(addresses)))
-    widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    lines = [f"{service:<{widths[0]}}  {state:<{widths[1]}}  {address}".rstrip() for service, state, address in rows]
-    return "\n".join(lines)

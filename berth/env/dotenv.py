@@ -37,6 +37,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from berth.errors import Refused
 from berth.nearest import closest
 from berth.redaction import is_secret
 
@@ -84,7 +85,7 @@ _ADVICE = (
 )
 
 
-class EnvError(ValueError):
+class EnvError(Refused):
     """Something the user has to change first; the message says what, where and how."""
 
 

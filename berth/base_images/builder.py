@@ -1,4 +1,4 @@
-"""Read the recipes of docker/base-images/ and write the lines that build what is missing.
+"""Read the recipes and write the lines that build what is missing.
 
 A recipe is a folder with a file `recipe.conf` of shell assignments: VARIABLE is the name in .env that takes TAG, the
 image's name; BASE, where there is one, is the recipe whose image it builds on. The rest is for the script `build`.
@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+from berth.errors import Refused
+
 Argv = list[str]
+
+RECIPES = Path(__file__).parent / "recipes"
+BUILD = Path(__file__).parent / "build"
+"""The script that builds one of them."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +30,9 @@ class Recipe:
 
 
 def read_recipes(folder: Path) -> list[Recipe]:
-    """Return the recipes of docker/base-images/, each one after that of its base, else by name.
+    """Return the recipes in ``folder``, each one after that of its base, else by name.
 
-    :raises ValueError: recipes that lack VARIABLE or TAG, cannot be parsed, or build on no recipe or on themselves; all
+    :raises Refused: recipes that lack VARIABLE or TAG, cannot be parsed, or build on no recipe or on themselves; all
         of them are named.
     """
     found: dict[str, Recipe] = {}
@@ -41,7 +47,7 @@ def read_recipes(folder: Path) -> list[Recipe]:
         if recipe.base and not (folder / recipe.base / "recipe.conf").is_file():
             problems.append(f"{path}: BASE is {recipe.base}, but there is no {folder / recipe.base / 'recipe.conf'}")
     if problems:
-        raise ValueError("\n".join(problems))
+        raise Refused("\n".join(problems))
     return [found[name] for name in _in_order(found, folder)]
 
 
@@ -71,12 +77,12 @@ def _in_order(found: Mapping[str, Recipe], folder: Path) -> list[str]:
     try:
         return list(TopologicalSorter(graph).static_order())
     except CycleError as error:
-        raise ValueError(f"{folder}: the recipes build on each other: {' -> '.join(error.args[1])}") from error
+        raise Refused(f"{folder}: the recipes build on each other: {' -> '.join(error.args[1])}") from error
 
 
-def build_lines(recipes: Iterable[Recipe], folder: Path, present: Collection[str]) -> list[Argv]:
+def build_lines(recipes: Iterable[Recipe], present: Collection[str]) -> list[Argv]:
     """Return the lines that build the recipes whose tag is not among `present`, in the order of the recipes."""
-    return [[str(folder / "build"), recipe.name] for recipe in recipes if recipe.tag not in present]
+    return [[str(BUILD), recipe.name] for recipe in recipes if recipe.tag not in present]
 
 
 def variables(recipes: Iterable[Recipe]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from berth import base_images
 from berth.base_images import Recipe
 
-FOLDER = Path(__file__).parent.parent / "docker" / "base-images"
+FOLDER = builder.RECIPES
 
 
 def write_recipe(folder: Path, name: str, text: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from berth.errors import Refused
+
 SERVICE = "test"
 
 
@@ -12,15 +14,15 @@ def stage(image: str) -> str:
     """Return the stage of the Dockerfile that ``image`` is built from.
 
     :param image: `dev`; `test`, the shipped image with what tests need; or `dev-...`, the first one from another lock.
-    :raises ValueError: it is none of these.
+    :raises Refused: it is none of these.
     """
     found = image.partition("-")[0]
     if found not in {"dev", "test"} or image.startswith("test-"):
-        raise ValueError(f"no image `{image}` to test in: type `--image dev` or `--image test`")
+        raise Refused(f"no image `{image}` to test in: type `--image dev` or `--image test`")
     return found
 
 
-def environment(compose_files: Sequence[str], *, project_name: str, image: str, run: str) -> dict[str, str]:
+def variables(compose_files: Sequence[str], *, project_name: str, image: str, run: str) -> dict[str, str]:
     """Return the variables that turn a project's Compose configuration into a throw-away one.
 
     :param image: the image to test in, see `stage`.
@@ -45,11 +47,6 @@ def overlays(compose_file: str, target: str) -> list[str]:
     folder = compose_file.rpartition("/")[0]
     names = ["docker-compose.test.yml"] if target == "dev" else ["docker-compose.test.yml", "docker-compose.prod.yml"]
     return [f"{folder}/{name}" if folder else name for name in names]
-
-
-def nox(session: str | None, arguments: Sequence[str]) -> list[str]:
-    """Return the words behind `nox` that run one session with ``arguments`` for its tool; None: all sessions."""
-    return [*(["--session", session] if session else []), *(["--", *arguments] if arguments else [])]
 
 
 def pytest(image: str, arguments: Sequence[str]) -> list[str]:

@@ -56,17 +56,3 @@ def wait_for_end(pid: int, seconds: float) -> bool:
     except psutil.TimeoutExpired:
         return False
     return True
-
-
-def holder(host: str, port: int) -> psutil.Process | None:
-    """Return the process that listens there, if this user may know it."""
-    try:
-        connections = psutil.net_connections("tcp")
-    except psutil.AccessDenied:
-        return None
-    anywhere = {(address, port) for address in (host, "0.0.0.0", "::")}
-    for connection in connections:
-        here = connection.laddr and (connection.laddr.ip, connection.laddr.port)
-        if connection.status == psutil.CONN_LISTEN and connection.pid and here in anywhere:
-            return psutil.Process(connection.pid)
-    return None

@@ -1,43 +1,17 @@
-"""Write `docker` lines other than `docker compose`, and read what the engine says to them."""
+"""Read what `docker version` and its like say, and where Docker keeps its files."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-Argv = list[str]
 Version = tuple[int, int]
 
 LEAST_ENGINE: Version = (25, 0)  # health checks with `start_interval`
 LEAST_COMPOSE: Version = (2, 24)  # `!reset` in an overlay, COMPOSE_ENV_FILES
 LEAST_BUILDX: Version = (0, 17)  # buildxMinVersion of Compose 5, which builds with it; Compose 2 brings its own
-
-
-def version() -> Argv:
-    return ["docker", "version", "--format", "{{.Server.Version}}"]
-
-
-def buildx_version() -> Argv:
-    return ["docker", "buildx", "version"]
-
-
-def inspect(containers: Sequence[str]) -> Argv:
-    return ["docker", "container", "inspect", *containers]
-
-
-def images() -> Argv:
-    return ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]
-
-
-def project_names(kind: str) -> Argv:
-    """List the Compose project of each container or volume, stopped ones too.
-
-    :param kind: "container" or "volume".
-    """
-    everything = ["--all"] if kind == "container" else []
-    return ["docker", kind, "ls", *everything, "--format", '{{.Label "com.docker.compose.project"}}']
 
 
 def complaint(stderr: str) -> str:

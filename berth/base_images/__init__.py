@@ -1,0 +1,1 @@
+"""Base images from packages, for places without an image registry."""

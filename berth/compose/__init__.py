@@ -1,0 +1,1 @@
+"""Docker Compose: the lines that are typed, and what it answers."""

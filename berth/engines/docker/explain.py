@@ -1,0 +1,66 @@
+"""Say why containers did not start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from subprocess import CompletedProcess
+
+from invoke import Context
+
+from berth import process
+from berth.compose import lines, ps
+from berth.compose.config import Stack
+from berth.compose.ps import Container
+from berth.engines import taken
+from berth.engines.docker import lines as docker
+from berth.project import Project
+
+LOG_LINES = "20"
+
+Asked = Callable[[Sequence[str]], CompletedProcess[str]]
+"""Runs a line for its output."""
+
+
+def failure(c: Context, here: Project, stack: Stack, variables: Mapping[str, str]) -> str:
+    """Return which services failed, with their health log and last lines, and how to do without a registry.
+
+    :param variables: what the stack was started with.
+    """
+
+    def asked(line: Sequence[str]) -> CompletedProcess[str]:
+        return process.capture(c, line, cwd=here.root, env=variables)
+
+    found = _inspected(asked)
+    failed = [container for container in found if container.failed] or [
+        container for container in found if container.health == "starting"
+    ]
+    parts = [_container(asked, container, variables) for container in failed]
+    waiting = [container.service for container in found if container.state == "created"]
+    parts += taken.report(stack, waiting, lambda: Stack(asked(lines.config_as_written()).stdout))
+    present = set(asked(docker.images()).stdout.split())
+    if missing := [image for image in stack.upstream_images() if image not in present]:
+        parts.append(
+            f"not on this machine: {', '.join(missing)}; if no registry can be reached, type "
+            f"`{here.command()} images.base`, which builds replacements from packages, and repeat the command, or "
+            "write BERTH_ENGINE=embedded into .env, which needs no images"
+        )
+    return "\n\n".join(parts)
+
+
+def _inspected(asked: Asked) -> list[Container]:
+    names = [container.name for container in ps.containers(asked(lines.ps_json()).stdout)]
+    return ps.inspected(asked(docker.inspect(names)).stdout) if names else []
+
+
+def _container(asked: Asked, container: Container, variables: Mapping[str, str]) -> str:
+    if container.state == "exited":
+        said = [f"{container.service} failed: it exited with code {container.exit_code}"]
+    elif container.state == "restarting" or container.restarts:
+        said = [f"{container.service} failed: it ends again and again"]
+    else:
+        said = [f"{container.service} failed: it is {container.health or container.state}"]
+    if container.said:
+        said.append(f"its health check says: {container.said}")
+    log = asked(lines.logs([container.service], tail=LOG_LINES)).stdout.rstrip()
+    everything = process.line(lines.logs([container.service]), env=variables)
+    return "\n".join([*said, f"its last lines (`{everything}` shows all):", log])
