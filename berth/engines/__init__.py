@@ -14,8 +14,7 @@ from invoke import Context
 from berth import env, project
 from berth.compose.config import Stack
 from berth.compose.ps import Container
-from berth.engines import mark
-from berth.engines.docker import client
+from berth.engines.docker import client, mark
 from berth.engines.docker.engine import Docker
 from berth.env import prepare
 from berth.errors import Refused
@@ -83,9 +82,7 @@ class Engine(Protocol):
     def read(self, service: str, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Run a command in a running service to read its output; nothing is shown, a failure is the caller's."""
 
-    def run(
-        self, service: str, command: Sequence[str], *, user: str | None = None, mounts: Sequence[str] = ()
-    ) -> None:
+    def run(self, service: str, command: Sequence[str], *, user: str | None = None, mounts: Sequence[str] = ()) -> None:
         """Run a command as a service that need not run, without starting what it depends on.
 
         :param mounts: `HERE:THERE` of folders of this machine.

@@ -106,7 +106,9 @@ def exec_as_host(c: Context, command: list[str]) -> None:
 def shell(c: Context, name: list[str]) -> None:
     """Open a shell in a running service: `inv shell [SERVICE]`."""
     if len(name) > 1:
-        raise Refused(f"`shell` takes one service, not {len(name)}: type `{project.current(c).command()} shell {name[0]}`")
+        raise Refused(
+            f"`shell` takes one service, not {len(name)}: type `{project.current(c).command()} shell {name[0]}`"
+        )
     engine = engines.choose(c)
     service = name[0] if name else engine.stack().with_role("app")
     # sh where the image holds no bash.

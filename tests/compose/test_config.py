@@ -7,11 +7,11 @@ import re
 from typing import Any
 
 import pytest
+from berth.services import Container, Stack, Unknown
 from hypothesis import given
 from hypothesis import strategies as st
 
 from berth import services
-from berth.services import Container, Stack, Unknown
 
 
 def stack(**definitions: dict[str, Any]) -> Stack:

@@ -14,8 +14,7 @@ from berth import process
 from berth.compose import config, lines, ps
 from berth.compose.config import Stack
 from berth.compose.ps import Container
-from berth.engines import mark
-from berth.engines.docker import client, explain, images
+from berth.engines.docker import client, explain, images, mark
 from berth.engines.docker import lines as docker
 from berth.env import prepare
 from berth.errors import Refused
@@ -96,20 +95,18 @@ class Docker:
     def exec(self, service: str, command: Sequence[str], *, user: str | None = None) -> None:
         self._check(service)
         self._refuse_foreign_containers()
-        mark = secrets.token_hex(4)
+        token = secrets.token_hex(4)
 
         def relay(signal: str) -> list[str]:
-            return lines.signal_exec(service, mark=mark, signal=signal, user=user)
+            return lines.signal_exec(service, mark=token, signal=signal, user=user)
 
-        line = lines.exec_(service, command, terminal=process.is_terminal(), user=user, mark=mark)
+        line = lines.exec_(service, command, terminal=process.is_terminal(), user=user, mark=token)
         process.run(self.c, line, cwd=self.here.root, env=self._variables, relay=relay)
 
     def read(self, service: str, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         return self._capture(lines.exec_(service, command, terminal=False))
 
-    def run(
-        self, service: str, command: Sequence[str], *, user: str | None = None, mounts: Sequence[str] = ()
-    ) -> None:
+    def run(self, service: str, command: Sequence[str], *, user: str | None = None, mounts: Sequence[str] = ()) -> None:
         terminal = process.is_terminal()
         self._on(lines.run(service, command, terminal=terminal, user=user, volumes=mounts, dependencies=False))
 

@@ -8,10 +8,9 @@ from subprocess import CompletedProcess
 from invoke import Context
 
 from berth import process
-from berth.compose import lines, ps
+from berth.compose import lines, ps, taken
 from berth.compose.config import Stack
 from berth.compose.ps import Container
-from berth.engines import taken
 from berth.engines.docker import lines as docker
 from berth.project import Project
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from berth.compose.config import Stack
 from berth.project import Project
@@ -50,9 +50,9 @@ def remember(here: Project, image: str, key: str, files: list[Path], *, built: b
         (here.state / FILE).write_text(json.dumps(known, indent=1), encoding="utf-8")
 
 
-def _known(here: Project) -> dict[str, dict[str, Mapping[str, str]]]:
+def _known(here: Project) -> dict[str, dict[str, Any]]:
     try:
-        found: dict[str, dict[str, Mapping[str, str]]] = json.loads((here.state / FILE).read_text(encoding="utf-8"))
+        found: dict[str, dict[str, Any]] = json.loads((here.state / FILE).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
     return found
