@@ -59,7 +59,8 @@ def build(c: Context, name: list[str], prod: bool = False, no_cache: bool = Fals
     revision = release.name(*(answer.stdout for answer in asked))
     engine = docker.under(release.variables(revision))
     engine.build(name, no_cache=no_cache, pull=pull)
-    engine.tag(engine.stack().with_role("app"), revision)
+    if revision:
+        engine.tag(engine.stack().with_role("app"), revision)
 
 
 @task(

@@ -1,4 +1,4 @@
-"""What is read from `docker compose config` and `docker compose ps`."""
+"""What is read from `docker compose config`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import re
 from typing import Any
 
 import pytest
-from berth.services import Container, Stack, Unknown
-from hypothesis import given
-from hypothesis import strategies as st
 
-from berth import services
+from berth.compose import config
+from berth.compose.config import Stack, Unknown
 
 
 def stack(**definitions: dict[str, Any]) -> Stack:
@@ -67,7 +65,7 @@ def test_unknown_service_is_named_with_the_nearest_one(service: str, near: str) 
 )
 def test_key_of_a_compose_file_is_found_without_compose(service: str, found: bool) -> None:
     text = "services:\n  web:\n    image: a\n  worker.1: {image: b}\n  # we: none\n"
-    assert services.mentions(text, service) is found
+    assert config.mentions(text, service) is found
 
 
 def test_service_is_found_by_its_role() -> None:
@@ -112,110 +110,22 @@ def test_upstream_images_are_those_that_nothing_builds() -> None:
     assert SHOP.upstream_images() == ["elasticmq:1", "mailhog:1", "mirror/postgres:18", "python:3.13"]
 
 
-ROWS: list[dict[str, Any]] = [
-    {"Service": "web", "Name": "shop-web-1", "State": "running", "Health": "healthy", "ExitCode": 0},
-    {"Service": "schema", "Name": "shop-schema-1", "State": "exited", "Health": "", "ExitCode": 3},
-    {"Service": "mail", "Name": "shop-mail-1", "State": "created"},
-]
-CONTAINERS = [
-    Container("mail", "shop-mail-1", "created", "", 0),
-    Container("schema", "shop-schema-1", "exited", "", 3),
-    Container("web", "shop-web-1", "running", "healthy", 0),
-]
-
-
 @pytest.mark.parametrize(
-    "text", ["\n".join(map(json.dumps, ROWS)) + "\n", json.dumps(ROWS)], ids=["a line each", "an array"]
-)
-def test_containers_are_read_from_either_form(text: str) -> None:
-    assert services.containers(text) == CONTAINERS
-
-
-@pytest.mark.parametrize("text", ["", "\n", "[]"])
-def test_no_containers_are_none(text: str) -> None:
-    assert services.containers(text) == []
-
-
-@given(st.lists(st.sampled_from(ROWS)))
-def test_both_forms_always_agree(rows: list[dict[str, Any]]) -> None:
-    assert services.containers("\n".join(map(json.dumps, rows))) == services.containers(json.dumps(rows))
-
-
-@pytest.mark.parametrize(
-    ("state", "health", "exit_code", "failed"),
+    ("port", "variable"),
     [
-        ("running", "healthy", 0, False),
-        ("running", "starting", 0, False),
-        ("running", "", 0, False),
-        ("running", "unhealthy", 0, True),
-        ("exited", "", 0, False),
-        ("exited", "", 1, True),
-        ("exited", "unhealthy", 0, False),
-        ("restarting", "", 0, True),
-        ("dead", "", 0, True),
-        ("created", "", 0, False),
+        ({"target": 5432, "published": "${DB_PORT:-5432}", "host_ip": "127.0.0.1"}, "DB_PORT"),
+        ({"target": 5432, "published": "5432"}, None),
+        ({"target": 5432}, None),
+        ("${DB_PORT}:5432", "DB_PORT"),
+        ("127.0.0.1:${DB_PORT:-5432}:5432", "DB_PORT"),
+        ("${ADDRESS:-127.0.0.1}:${DB_PORT:?set it}:${TARGET:-5432}/tcp", "DB_PORT"),
+        ("${ADDRESS:-127.0.0.1}:5432:5432", None),
+        ("5432:5432", None),
     ],
 )
-def test_failed_containers_are_told_from_the_others(state: str, health: str, exit_code: int, failed: bool) -> None:
-    assert Container("web", "shop-web-1", state, health, exit_code).failed is failed
+def test_variable_of_a_port_is_found_in_both_forms(port: object, variable: str | None) -> None:
+    assert stack(db={"ports": ["1:1", port]}).port_variable("db", 1) == variable
 
 
-@pytest.mark.parametrize(
-    ("state", "health", "restarts", "failed"),
-    [
-        ("running", "", 1, True),
-        ("running", "starting", 2, True),
-        ("running", "healthy", 9, False),
-        ("running", "starting", 0, False),
-    ],
-)
-def test_container_that_was_started_again_failed_until_it_is_healthy(
-    state: str, health: str, restarts: int, failed: bool
-) -> None:
-    assert Container("web", "shop-web-1", state, health, 0, restarts).failed is failed
-
-
-def inspect(service: str, restarts: int = 0, **state: Any) -> dict[str, Any]:
-    """Return what `docker inspect` says of a container, as far as it is read."""
-    return {
-        "Name": f"/shop-{service}-1",
-        "RestartCount": restarts,
-        "State": {"ExitCode": 0, **state},
-        "Config": {"Labels": {"com.docker.compose.service": service}},
-    }
-
-
-def test_containers_are_read_from_inspect() -> None:
-    log = [{"Output": "first\n"}, {"Output": " refused:\n  é\n"}]
-    objects = [
-        inspect("web", 3, Status="running", Health={"Status": "starting", "Log": None}),
-        inspect("sql", Status="running", Health={"Status": "unhealthy", "Log": log}),
-        inspect("schema", Status="exited", ExitCode=3, Health={"Status": "unhealthy", "Log": []}),
-        inspect("queue", Status="running"),
-    ]
-    assert services.inspected(json.dumps(objects)) == [
-        Container("queue", "shop-queue-1", "running", "", 0),
-        Container("schema", "shop-schema-1", "exited", "", 3),
-        Container("sql", "shop-sql-1", "running", "unhealthy", 0, said="refused:\n  é"),
-        Container("web", "shop-web-1", "running", "starting", 0, restarts=3),
-    ]
-
-
-def test_table_shows_state_and_addresses() -> None:
-    running = [
-        *CONTAINERS,
-        Container("sql", "shop-sql-1", "exited", "", 0),
-        Container("queue", "shop-queue-1", "running", "", 0),
-    ]
-    assert services.table(SHOP, running) == (
-        "service  state       address\n"
-        "mail     created\n"
-        "schema   exited (3)\n"
-        "web      healthy     http://127.0.0.1:8001, 127.0.0.1:8003\n"
-        "sql      done\n"
-        "queue    running"
-    )
-
-
-def test_table_without_containers_is_its_head() -> None:
-    assert services.table(SHOP, []) == "service  state  address"
+def test_services_with_an_image_built_here_are_known() -> None:
+    assert SHOP.built() == ["web"]

@@ -6,19 +6,20 @@ import re
 
 import pytest
 
-from berth import testing
+from berth.compose import throwaway
+from berth.errors import Refused
 
 
 @pytest.mark.parametrize(("image", "stage"), [("dev", "dev"), ("test", "test"), ("dev-django-6.1", "dev")])
 def test_image_is_built_from_its_stage(image: str, stage: str) -> None:
-    assert testing.stage(image) == stage
+    assert throwaway.stage(image) == stage
 
 
 @pytest.mark.parametrize("image", ["", "prod", "test-django-6.1", "developer", "Dev"])
 def test_other_images_are_refused(image: str) -> None:
     message = f"no image `{image}` to test in: type `--image dev` or `--image test`"
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        testing.stage(image)
+    with pytest.raises(Refused, match=f"^{re.escape(message)}$"):
+        throwaway.stage(image)
 
 
 @pytest.mark.parametrize(
@@ -60,31 +61,19 @@ def test_other_images_are_refused(image: str) -> None:
 )
 def test_variables_describe_a_stack_of_its_own(image: str, variables: dict[str, str]) -> None:
     files = ["docker/docker-compose.yml", "more.yml"]
-    assert testing.environment(files, project_name="shop", image=image, run="7") == variables
+    assert throwaway.variables(files, project_name="shop", image=image, run="7") == variables
 
 
 def test_overlays_lie_beside_the_first_file() -> None:
-    assert testing.overlays("docker-compose.yml", "dev") == ["docker-compose.test.yml"]
-    assert testing.overlays("a/b/docker-compose.yml", "test") == [
+    assert throwaway.overlays("docker-compose.yml", "dev") == ["docker-compose.test.yml"]
+    assert throwaway.overlays("a/b/docker-compose.yml", "test") == [
         "a/b/docker-compose.test.yml",
         "a/b/docker-compose.prod.yml",
     ]
 
 
-@pytest.mark.parametrize(
-    ("session", "arguments", "words"),
-    [
-        (None, [], []),
-        ("lint", [], ["--session", "lint"]),
-        ("test", ["-k", "a or b"], ["--session", "test", "--", "-k", "a or b"]),
-    ],
-)
-def test_nox_runs_one_session_or_all(session: str | None, arguments: list[str], words: list[str]) -> None:
-    assert testing.nox(session, arguments) == words
-
-
 def test_pytest_leaves_its_reports_outside() -> None:
-    assert testing.pytest("dev", ["-k", "a or b"]) == [
+    assert throwaway.pytest("dev", ["-k", "a or b"]) == [
         "pytest",
         "--junitxml=/reports/junit-dev.xml",
         "--cov",

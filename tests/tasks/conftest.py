@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import uuid
@@ -54,6 +55,7 @@ def dry(engine: None, folder: Path) -> Callable[..., list[str]]:
         assert (code, output) == (0, ""), errors
         lines = errors.splitlines()
         assert all(line.startswith("+ ") for line in lines), errors
-        return [line.removeprefix("+ ") for line in lines]
+        # By a number of its own each command in a container is known.
+        return [re.sub(r"--env BERTH_EXEC=[0-9a-f]{8} ", "", line.removeprefix("+ ")) for line in lines]
 
     return run

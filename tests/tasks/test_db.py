@@ -17,7 +17,7 @@ Inv = Callable[..., tuple[int, str, str]]
 @pytest.mark.parametrize("words", [["--yes"], []])
 def test_database_is_reset_while_nothing_uses_it(dry: Dry, words: list[str]) -> None:
     assert dry("reset-db", *words) == [
-        "docker compose up --detach --wait db",
+        "docker compose up --detach db",
         "docker compose stop app migrate worker-default",
         "docker compose exec -T db reset-db.sh",
         "docker compose up --detach --wait",

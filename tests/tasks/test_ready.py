@@ -11,10 +11,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from berth.engine import complaint, compose_plugins
 from dry_project import environment, invoke, make_env
 
 from berth import env
+from berth.engines.docker.versions import complaint, compose_plugins
 
 
 @pytest.fixture

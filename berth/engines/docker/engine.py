@@ -64,7 +64,7 @@ class Docker:
     def tag(self, service: str, tag: str) -> None:
         """Give the image of ``service`` another tag."""
         image = str(self._stack.definition(service)["image"])
-        self._run(docker.tag(image, f"{image.rpartition(':')[0]}:{tag}"))
+        process.run(self.c, docker.tag(image, f"{image.rpartition(':')[0]}:{tag}"), cwd=self.here.root)
 
     def up(self, names: Sequence[str], *, build: bool = False, wait: bool = True) -> None:
         self._stack.check(names)

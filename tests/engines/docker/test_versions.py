@@ -1,17 +1,10 @@
-"""`docker` lines, and what becomes of the engine's words."""
+"""What becomes of the engine's words."""
 
 from __future__ import annotations
 
 import pytest
 
-from berth import engine
-
-
-def test_lines_are_whole() -> None:
-    assert engine.version() == ["docker", "version", "--format", "{{.Server.Version}}"]
-    assert engine.inspect(["shop-db-1", "shop-web-1"]) == ["docker", "container", "inspect", "shop-db-1", "shop-web-1"]
-    assert engine.images() == ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]
-
+from berth.engines.docker import versions
 
 NO_ENGINE = (
     "no Docker engine answers: start Docker Desktop, or type `sudo systemctl start docker`, and repeat the command; "
@@ -37,7 +30,7 @@ NO_ENGINE = (
     ],
 )
 def test_complaint_says_what_to_do(stderr: str, complaint: str) -> None:
-    assert engine.complaint(stderr) == complaint
+    assert versions.complaint(stderr) == complaint
 
 
 OLD = "is too old, Berth needs"
@@ -45,7 +38,7 @@ COMPOSE_SITE = "https://docs.docker.com/compose/install/"
 
 
 @pytest.mark.parametrize(
-    ("versions", "complaint"),
+    ("found", "complaint"),
     [
         (("28.5.2\n", "2.26.1-4\n", ""), None),
         (("28.5.2\n", "v5.6.1\n", "github.com/docker/buildx 0.29.1+ds1\n"), None),
@@ -66,8 +59,8 @@ COMPOSE_SITE = "https://docs.docker.com/compose/install/"
         ),
     ],
 )
-def test_old_and_missing_tools_are_named_with_the_cure(versions: tuple[str, str, str], complaint: str | None) -> None:
-    assert engine.version_complaint(*versions) == complaint
+def test_old_and_missing_tools_are_named_with_the_cure(found: tuple[str, str, str], complaint: str | None) -> None:
+    assert versions.version_complaint(*found) == complaint
 
 
 @pytest.mark.parametrize(
@@ -87,4 +80,4 @@ def test_old_and_missing_tools_are_named_with_the_cure(versions: tuple[str, str,
 def test_socket_is_known_where_no_other_context_is_meant(
     environ: dict[str, str], config: str, path: str | None
 ) -> None:
-    assert engine.socket(environ, config) == path
+    assert versions.socket(environ, config) == path
