@@ -225,7 +225,8 @@ def test_an_unknown_service_is_named_beside_those_that_are_there(stack: Stack) -
 def test_exec_keeps_the_exit_code(stack: Stack) -> None:
     made = stack.inv("exec", "app", "sh", "-c", "exit 7")
     assert made.returncode == 7
-    assert made.stderr.splitlines()[0] == "+ docker compose exec -T app sh -c 'exit 7'"
+    line = r"\+ docker compose exec -T --env BERTH_EXEC=[0-9a-f]{8} app sh -c 'exit 7'"
+    assert re.fullmatch(line, made.stderr.splitlines()[0])
 
 
 def test_exec_hands_binary_data_through(stack: Stack) -> None:

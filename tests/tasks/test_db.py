@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,18 @@ def test_database_is_reset_while_nothing_uses_it(dry: Dry, words: list[str]) -> 
         "docker compose exec -T db reset-db.sh",
         "docker compose up --detach --wait",
     ]
+
+
+def test_nothing_is_stopped_where_nothing_uses_the_database(dry: Dry, folder: Path) -> None:
+    path = folder / "docker" / "docker-compose.yml"
+    before = path.read_text()
+    try:
+        path.write_text(re.sub(r"\n      (?:# .*|db: \{condition: .*\})(?=\n)", "", before).replace("depends_on:\n\n", "\n"))
+        lines = dry("reset-db", "--yes")
+    finally:
+        path.write_text(before)
+    assert [line for line in lines if "stop" in line] == []
+    assert lines[1] == "docker compose exec -T db reset-db.sh"
 
 
 def test_reset_is_refused_where_nobody_can_be_asked(engine: None, inv: Inv) -> None:
