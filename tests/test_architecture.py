@@ -1,4 +1,4 @@
-"""The rules of the package: who may import, start and name what."""
+"""The rules of the package: who may reach what, import whom, and name what."""
 
 from __future__ import annotations
 
@@ -10,52 +10,172 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 from invoke import Collection, Task
 
+from berth.arguments import Task as BerthTask
+
 ROOT = Path(__file__).parents[1]
-MODULES = sorted((ROOT / "berth").rglob("*.py"))
-TASK_MODULES = sorted((ROOT / "berth" / "tasks").glob("*.py"))
-ENGINE_MODULES = sorted((ROOT / "berth" / "engines").glob("*.py"))
-IMPURE = {"process.py", "project.py", "collection.py", "arguments.py", "start.py"}
-PURE = [path for path in MODULES if path not in [*TASK_MODULES, *ENGINE_MODULES] and path.name not in IMPURE]
+# Programs of their own that other Pythons and images run, not part of what `inv` imports.
+PROGRAMS = ("berth/base_images/recipes/", "berth/engines/embedded/scripts/")
 
 
 def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def imports(tree: ast.AST) -> Iterator[str]:
-    """Give the full names of what is imported: `a.b` of `import a.b` and of `from a import b`, with `a` itself."""
+MODULES = [path for path in sorted((ROOT / "berth").rglob("*.py")) if not name(path).startswith(PROGRAMS)]
+TASK_MODULES = sorted((ROOT / "berth" / "tasks").glob("*.py"))
+
+# --- What a module may reach -------------------------------------------------
+
+EFFECTS = {
+    "process": r"(subprocess|pty|multiprocessing|pexpect|asyncio)\b|os\.(system|popen|fork|forkpty|exec[lv]p?e?"
+    r"|spawn[lv]p?e?|posix_spawnp?)$|(c|ctx|context)\.(run|sudo)$",
+    "network": r"(socket|http|urllib|xmlrpc|ssl|smtplib|ftplib)\b",
+    "signal": r"os\.(kill|killpg)$|signal\.(signal|setitimer|alarm|set_wakeup_fd)$"
+    r"|\w+\.(send_signal|kill|terminate)$",
+    "write": r"(shutil|tempfile)\.(?!which$)|\w+\.(write_text|write_bytes|mkdir|unlink|rmdir|rename|symlink_to"
+    r"|hardlink_to|touch|chmod)$|os\.(replace|rename|link|symlink|chown|chmod|mkdir|makedirs|remove|unlink|open|fdopen)$",
+}
+
+ALLOWED = {
+    "berth/process.py": ("process signal", "it starts all processes, and passes signals on to them"),
+    "berth/ports.py": ("network", "a port is free if it can be bound"),
+    "berth/env/create.py": ("write", "it makes and replaces `.env`, whole or not at all"),
+    "berth/engines/docker/client.py": ("network", "a connection to the engine's socket costs less than its client"),
+    "berth/engines/docker/mark.py": ("write", "it remembers in `.berth` that the services ran in Docker"),
+    "berth/engines/docker/images.py": ("write", "it remembers in `.berth` what images were built from"),
+    "berth/tasks/checks.py": ("write", "it makes the folder of reports, or the engine would, as root"),
+}
+
+
+def reached(tree: ast.AST) -> set[str]:
+    """Return the kinds of `EFFECTS` that a module can have, by the names that it imports, calls and reads."""
+    names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            yield node.module or ""
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Attribute):
+            value = node.value
+            owner = value.id if isinstance(value, ast.Name) else value.attr if isinstance(value, ast.Attribute) else "_"
+            names.add(f"{owner}.{node.attr}")
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "open":
+            mode = node.args[1].value if len(node.args) > 1 and isinstance(node.args[1], ast.Constant) else "r"
+            names |= {"os.open"} if set(str(mode)) & set("wax+") else set()
+    # A type is no effect.
+    names -= {"subprocess.CompletedProcess", "signal.Signals"}
+    return {kind for kind, pattern in EFFECTS.items() if any(re.match(pattern, found) for found in names)}
 
 
-def roots(path: Path) -> set[str]:
-    """Return the top-level packages that a file imports."""
-    return {imported.partition(".")[0] for imported in imports(ast.parse(path.read_text()))}
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("import subprocess", {"process"}),
+        ("from subprocess import run", {"process"}),
+        ("from subprocess import CompletedProcess", set()),
+        ("import os\nos.execv('ls', [])", {"process"}),
+        ("def f(c):\n c.run('ls')", {"process"}),
+        ("from http import client", {"network"}),
+        ("import os\nos.kill(1, 9)", {"signal"}),
+        ("child.send_signal(9)", {"signal"}),
+        ("self.path.write_text('')", {"write"}),
+        ("Path('a').mkdir()", {"write"}),
+        ("open('a', 'ab')", {"write"}),
+        ("open('a')", set()),
+        ("import os\nos.getuid()\nos.environ", set()),
+        ("import shutil\nshutil.which('a')", set()),
+        ("import shutil\nshutil.rmtree('a')", {"write"}),
+    ],
+)
+def test_effects_are_recognised(code: str, found: set[str]) -> None:
+    assert reached(ast.parse(code)) == found
 
 
-def starts_processes(tree: ast.AST) -> list[str]:
-    """Return what in a file starts processes."""
-    starting = re.compile(r"(system|popen|fork|forkpty|exec[lv]p?e?|spawn[lv]p?e?|posix_spawnp?)$")
-    modules = {"subprocess", "pty", "multiprocessing", "pexpect", "asyncio"}
-    found = [imported for imported in imports(tree) if imported.partition(".")[0] in modules]
-    found += [imported for imported in imports(tree) if re.match(r"os\.", imported) and starting.match(imported[3:])]
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_a_module_reaches_no_more_than_its_reason_says(path: Path) -> None:
+    """What is not needed any more is not allowed any more, either."""
+    allowed, _ = ALLOWED.get(name(path), ("", ""))
+    assert reached(ast.parse(path.read_text())) == set(allowed.split())
+
+
+# --- Who imports whom --------------------------------------------------------
+
+
+def imported(path: Path) -> set[str]:
+    """Return the full names of what a file imports, `a.b` for `import a.b` and `from a import b`; types alone do not
+    count."""
+    tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            if node.value.id == "os" and starting.match(node.attr):
-                found.append(f"os.{node.attr}")
-            # Invoke's own runner, on a context.
-            if node.value.id in {"c", "ctx", "context"} and node.attr in {"run", "sudo"}:
-                found.append(f"{node.value.id}.{node.attr}")
-    return found
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = []
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+GRAPH = {module(path): imported(path) & {module(other) for other in MODULES} - {module(path)} for path in MODULES}
+
+
+def importers(wanted: str) -> set[str]:
+    return {importer for importer, wants in GRAPH.items() if wanted in wants}
+
+
+def test_imports_run_in_no_circle() -> None:
+    graph = {
+        importer: {wanted for wanted in wants if not is_above(wanted, importer)} for importer, wants in GRAPH.items()
+    }
+    assert len(list(TopologicalSorter(graph).static_order())) == len(MODULES)
+
+
+def is_above(package: str, of: str) -> bool:
+    """Tell whether ``of`` lies in that package, whose `__init__` is loaded before it anyway."""
+    return of.startswith(f"{package}.")
+
+
+LAYERS = ["berth.compose", "berth.env", "berth.engines", "berth.tasks"]
+
+
+@pytest.mark.parametrize("layer", LAYERS[:-1])
+def test_a_layer_knows_none_above_it(layer: str) -> None:
+    above = tuple(LAYERS[LAYERS.index(layer) + 1 :])
+    own = {
+        importer: wants for importer, wants in GRAPH.items() if importer == layer or importer.startswith(f"{layer}.")
+    }
+    found = {(importer, wanted) for importer, wants in own.items() for wanted in wants if wanted.startswith(above)}
+    assert found == set()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "berth").glob("*.py")), ids=name)
+def test_what_lies_in_the_hall_is_of_use_to_several(path: Path) -> None:
+    """A module that one other imports belongs beside that one. Doors and what users import stand open to the street."""
+    doors = {"berth", "berth.__main__", "berth.cli", "berth.sessions"}
+    if module(path) not in doors:
+        assert len(importers(module(path))) > 1
+
+
+@pytest.mark.parametrize("path", [*MODULES, ROOT / "tasks.py"], ids=name)
+def test_nobody_gets_lost_in_a_file(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= 300
+    functions = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef))
+    assert [node.name for node in functions if (node.end_lineno or 0) - node.lineno >= 50] == []
+
+
+# --- Who names what ----------------------------------------------------------
 
 
 def words_of_lists(tree: ast.AST) -> Iterator[list[object]]:
@@ -78,71 +198,27 @@ def strings(tree: ast.AST) -> Iterator[str]:
             yield node.value
 
 
-def test_there_are_modules_to_check() -> None:
-    assert {"berth/compose.py", "berth/env.py", "berth/services.py"} <= {name(path) for path in PURE}
-    assert {"berth/tasks/stack.py", "berth/tasks/django.py"} <= {name(path) for path in TASK_MODULES}
-    assert {"berth/engines/docker.py", "berth/engines/embedded.py"} <= {name(path) for path in ENGINE_MODULES}
-
-
-@pytest.mark.parametrize(
-    ("code", "found"),
-    [
-        ("import subprocess", ["subprocess"]),
-        ("from subprocess import run", ["subprocess", "subprocess.run"]),
-        ("import os\nos.system('ls')", ["os.system"]),
-        ("from os import execvp", ["os.execvp"]),
-        ("import os\nos.execv('ls', [])", ["os.execv"]),
-        ("def f(c):\n c.run('ls')", ["c.run"]),
-        ("import os\nos.getuid()\nos.environ", []),
-    ],
-)
-def test_start_of_a_process_is_recognised(code: str, found: list[str]) -> None:
-    assert starts_processes(ast.parse(code)) == found
-
-
-@pytest.mark.parametrize(
-    "path", [path for path in [*MODULES, ROOT / "tasks.py"] if path.name != "process.py"], ids=name
-)
-def test_only_process_py_starts_processes(path: Path) -> None:
-    assert starts_processes(ast.parse(path.read_text())) == []
-
-
-def test_only_compose_py_writes_compose_lines() -> None:
-    writing = [
+def test_only_lines_of_compose_are_written_in_one_place() -> None:
+    writing = {
         name(path)
         for path in MODULES
         for words in words_of_lists(ast.parse(path.read_text()))
-        if words[:2] == ["docker", "compose"] or "docker-compose" in words
-    ]
-    assert writing == ["berth/compose.py"]
-
-
-@pytest.mark.parametrize("path", PURE, ids=name)
-def test_modules_that_compute_know_no_invoke(path: Path) -> None:
-    assert "invoke" not in roots(path)
-    assert not [imported for imported in imports(ast.parse(path.read_text())) if imported.startswith("berth.tasks")]
+        if words[:2] == ["docker", "compose"]
+    }
+    assert writing == {"berth/compose/lines.py"}
 
 
 @pytest.mark.parametrize("path", TASK_MODULES, ids=name)
 def test_tasks_of_other_modules_are_not_imported_by_name(path: Path) -> None:
     """They would be listed a second time, below this module."""
-    imported = [
+    found = [
         f"{node.module}.{alias.name}"
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("berth.tasks.")
         for alias in node.names
         if isinstance(getattr(importlib.import_module(str(node.module)), alias.name), Task)
     ]
-    assert imported == []
-
-
-@pytest.mark.parametrize("path", TASK_MODULES, ids=name)
-def test_tasks_name_no_engine(path: Path) -> None:
-    """They ask `berth.engines` for one, and know neither Compose nor the supervisor."""
-    tree = ast.parse(path.read_text())
-    known = {"docker", "compose", "embedded", "engine", "supervisor", "programs"}
-    assert {imported.rpartition(".")[2] for imported in imports(tree)} & known == set()
-    assert [text for text in strings(tree) if re.search("docker|embedded", text)] == []
+    assert found == []
 
 
 def project_tasks() -> dict[str, Task]:
@@ -170,16 +246,20 @@ def test_every_option_has_a_help_that_is_a_sentence(task: str) -> None:
     assert [option for option, text in helps.items() if not re.fullmatch(r"[A-Z].*\.", text)] == []
 
 
-def test_tasks_py_is_a_table_of_contents() -> None:
-    documentation, *statements = ast.parse((ROOT / "tasks.py").read_text()).body
-    kinds = [type(statement) for statement in statements]
-    assert isinstance(documentation, ast.Expr)
-    assert kinds == [ast.ImportFrom] * (len(kinds) - 1) + [ast.Assign]
+def test_tasks_py_is_three_lines() -> None:
+    kinds = [type(statement) for statement in ast.parse((ROOT / "tasks.py").read_text()).body]
+    assert kinds == [ast.Expr, ast.ImportFrom, ast.Assign]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_what_a_task_refuses_ends_in_one_line(task: str) -> None:
+    assert isinstance(TASKS[task], BerthTask)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "app").rglob("*.py")), ids=name)
 def test_django_project_knows_nothing_of_berth(path: Path) -> None:
-    assert roots(path).isdisjoint({"berth", "tasks", "noxfile", "invoke", "nox"})
+    roots = {found.partition(".")[0] for found in imported(path)}
+    assert roots.isdisjoint({"berth", "tasks", "noxfile", "invoke", "nox"})
 
 
 def example_names() -> set[str]:
@@ -199,7 +279,7 @@ def test_names_of_the_example_are_known() -> None:
 def test_berth_names_nothing_of_the_example(path: Path) -> None:
     """It drives any Django project: services are found by their label, all else stands in .env."""
     tree = ast.parse(path.read_text())
-    own = {"docker"}
+    own = {"docker", "status"}  # words of Docker and git, too
     assert [text for text in strings(tree) if text in example_names() - own] == []
     assert [text for text in strings(tree) if re.search(r"app\.settings|sqs://|elasticmq|postgres:", text)] == []
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
+from subprocess import CompletedProcess
 from typing import Protocol
 
 from invoke import Context
@@ -79,7 +79,7 @@ class Engine(Protocol):
         :param user: whom to run it as, by name or as `UID:GID`, instead of the service's user.
         """
 
-    def read(self, service: str, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    def read(self, service: str, command: Sequence[str]) -> CompletedProcess[str]:
         """Run a command in a running service to read its output; nothing is shown, a failure is the caller's."""
 
     def run(self, service: str, command: Sequence[str], *, user: str | None = None, mounts: Sequence[str] = ()) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from subprocess import CompletedProcess
 
 from invoke import Context
 
@@ -103,7 +103,7 @@ class Docker:
         line = lines.exec_(service, command, terminal=process.is_terminal(), user=user, mark=token)
         process.run(self.c, line, cwd=self.here.root, env=self._variables, relay=relay)
 
-    def read(self, service: str, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    def read(self, service: str, command: Sequence[str]) -> CompletedProcess[str]:
         return self._capture(lines.exec_(service, command, terminal=False))
 
     def run(self, service: str, command: Sequence[str], *, user: str | None = None, mounts: Sequence[str] = ()) -> None:
@@ -119,7 +119,7 @@ class Docker:
     def _run(self, line: Sequence[str], *, check: bool = True) -> int:
         return process.run(self.c, line, cwd=self.here.root, env=self._variables, check=check)
 
-    def _capture(self, line: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    def _capture(self, line: Sequence[str]) -> CompletedProcess[str]:
         return process.capture(self.c, line, cwd=self.here.root, env=self._variables)
 
     def _explained(self, line: Sequence[str]) -> None:
