@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import shlex
 from functools import cache
@@ -15,28 +14,11 @@ from berth import env
 
 ROOT = Path(__file__).parent.parent
 README, CONTRIBUTING, CHANGELOG = (ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))
-REFERENCE = ROOT / "docs" / "reference.md"
-DOCUMENTS = [README, CONTRIBUTING, CHANGELOG, REFERENCE]
-NUMBERS = [*map(str, range(1, 90)), *(f"D{number}" for number in range(1, 39))]
+DOCUMENTS = [README, CONTRIBUTING, CHANGELOG]
 
 
 def documents(*paths: Path) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("document", paths or DOCUMENTS, ids=lambda path: path.name)
-
-
-@cache
-def names_in(path: str) -> frozenset[str]:
-    """Return the names of the tests in a file, without importing it."""
-    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
-    return frozenset(
-        node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
-    )
-
-
-def rows() -> list[list[str]]:
-    """Return the cells of every row of the reference."""
-    lines = [line for line in REFERENCE.read_text(encoding="utf-8").splitlines() if re.match(r"\| D?\d+ \|", line)]
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 
 
 @cache
@@ -51,32 +33,6 @@ def shown_commands(document: Path) -> list[list[str]]:
     text = document.read_text(encoding="utf-8")
     spans = re.findall(r"`((?:\./)?inv [^`]+)`", text) + re.findall(r"^\$ ((?:\./)?inv .+)$", text, re.MULTILINE)
     return [shlex.split(span) for span in spans]
-
-
-# --- The reference -----------------------------------------------------------
-
-
-def test_the_reference_has_a_row_for_every_item_and_fault() -> None:
-    assert [row[0] for row in rows()] == NUMBERS
-
-
-@pytest.mark.parametrize("row", rows(), ids=lambda row: row[0])
-def test_every_row_names_tests_that_exist_or_says_why_there_are_none(row: list[str]) -> None:
-    assert len(row) == 5
-    *_, what, where, proof = row
-    if proof.startswith("out of scope: "):
-        assert (what, where) == ("Nothing.", "-")
-        assert re.search(r"; counterpart: a later issue \(.+\)$", proof)
-        return
-    names = re.fullmatch(r"(`[\w/.]+::\w+`(<br>)?)+", proof)
-    assert names, f"no test is named in `{proof}`"
-    for path, name in re.findall(r"`([\w/.]+)::(\w+)`", proof):
-        assert (ROOT / path).is_file(), path
-        assert name in names_in(path), f"{path} has no {name}"
-
-
-def test_only_what_speaks_of_aws_stacks_is_out_of_scope() -> None:
-    assert [row[0] for row in rows() if row[4].startswith("out of scope")] == ["89", "D16", "D24", "D26"]
 
 
 # --- Commands ----------------------------------------------------------------

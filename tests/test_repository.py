@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import re
-import shutil
 import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from berth import env, testing
+from berth import env
+from berth.compose import release, throwaway
 
 ROOT = Path(__file__).parents[1]
 COMPOSE_FILES = sorted((ROOT / "docker").glob("docker-compose*.yml"))
@@ -22,9 +19,12 @@ TEMPLATE = env.parse_template((ROOT / ".env.template").read_text())
 # Read by Compose itself and by Berth, not by the compose files.
 OF_COMPOSE = {"COMPOSE_FILE", "BERTH_ENGINE"}
 SET_BY_BERTH = {
-    variable
-    for image in ("dev", "test", "dev-x")
-    for variable in testing.environment(["a"], project_name="p", image=image, run="1")
+    *release.variables("a"),
+    *(
+        variable
+        for image in ("dev", "test", "dev-x")
+        for variable in throwaway.variables(["a"], project_name="p", image=image, run="1")
+    ),
 }
 VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(?:(:?[-?+])((?:[^{}]|\$\{[^{}]*\})*))?\}")
 
@@ -57,22 +57,6 @@ def variables(text: str) -> list[tuple[str, str, str]]:
     return found
 
 
-def written_services(*files: Path) -> dict[str, dict[str, Any]]:
-    """Return the services as the files define them, with their `${VARIABLES}`."""
-    wheel = Path(sys.executable).with_name("docker-compose")
-    compose = ["docker", "compose"] if shutil.which("docker") else [str(wheel)]
-    arguments = [word for file in files for word in ("--file", str(file))]
-    output = subprocess.check_output(
-        [*compose, *arguments, "--profile", "*", "config", "--no-interpolate", "--format", "json"],
-        cwd=ROOT,
-        env={**os.environ, "COMPOSE_DISABLE_ENV_FILE": "1"},
-        text=True,
-    )
-    services: dict[str, dict[str, Any]] = json.loads(output)["services"]
-    return services
-
-
-SERVICES = written_services(ROOT / "docker" / "docker-compose.yml")
 IN_COMPOSE = {found for file in COMPOSE_FILES for found in variables(without_comments(file))}
 
 
@@ -133,105 +117,14 @@ def test_every_variable_of_the_template_is_explained() -> None:
         assert re.fullmatch(r"# .*\.", above), f"{variable.name}: {above!r}"
 
 
-# --- Services ----------------------------------------------------------------
-
-
-def serves(definition: dict[str, Any]) -> bool:
-    """Tell a service that stays from one that does its work and ends."""
-    return definition.get("restart") == "unless-stopped"
-
-
-def test_kinds_of_services_are_told_apart() -> None:
-    assert {service: serves(definition) for service, definition in SERVICES.items()} == {
-        "app": True,
-        "broker": True,
-        "db": True,
-        "migrate": False,
-        "worker-default": True,
-    }
-
-
-@pytest.mark.parametrize("service", SERVICES)
-def test_service_has_a_health_check_or_ends_by_itself(service: str) -> None:
-    definition = SERVICES[service]
-    conditions = {
-        other["depends_on"][service]["condition"]
-        for other in SERVICES.values()
-        # What ends by itself waits by itself, too: its entry point does.
-        if service in other.get("depends_on", {}) and serves(other)
-    }
-    if serves(definition):
-        assert {"test", "interval", "timeout", "retries", "start_period"} <= set(definition["healthcheck"])
-        assert conditions <= {"service_healthy"}
-        assert re.fullmatch(r"[0-9ms]+", definition["stop_grace_period"])
-    else:
-        assert definition["restart"] == "no"
-        assert conditions == {"service_completed_successfully"}
-    assert definition["init"] is True
-
-
-@pytest.mark.parametrize("service", SERVICES)
-def test_port_is_published_on_loopback_and_by_variable(service: str) -> None:
-    for port in SERVICES[service].get("ports", []):
-        assert port["host_ip"] == "127.0.0.1"
-        assert re.fullmatch(rf"\$\{{[A-Z]+_PUBLISHED_PORT:-{port['target']}\}}", port["published"])
-
-
-@pytest.mark.parametrize("service", SERVICES)
-def test_image_is_a_variable(service: str) -> None:
-    assert re.fullmatch(r"\$\{[A-Z]+_IMAGE:-.+\}", SERVICES[service]["image"])
-
-
-@pytest.mark.parametrize("service", SERVICES)
-def test_service_gets_its_own_environment_only(service: str) -> None:
-    assert "env_file" not in SERVICES[service]
-    if service != "db":
-        assert "POSTGRES_PASSWORD" not in (SERVICES[service].get("environment") or {})
-
-
-@pytest.mark.parametrize("path", COMPOSE_FILES, ids=name)
-def test_compose_file_has_no_names_or_version_of_its_own(path: Path) -> None:
-    assert re.findall(r"^\s*(?:version|name|container_name|env_file):.*", without_comments(path), flags=re.M) == []
-
-
 # --- Files -------------------------------------------------------------------
 
 FILES = tracked()
 
 
-def registry_hosts() -> set[str]:
-    """Return the hosts that this machine takes packages from, read from the configuration of its tools."""
-    commands = [
-        [sys.executable, "-m", "pip", "config", "list"],
-        ["npm", "config", "get", "registry"],
-        [
-            sys.executable,
-            "-c",
-            "from pip._internal.models.index import PyPI as p; print(p.url, 'h://' + p.file_storage_domain)",
-        ],
-    ]
-    words = [
-        subprocess.run(command, capture_output=True, text=True).stdout
-        for command in commands
-        if shutil.which(command[0])
-    ]
-    files = [
-        *Path("/etc/apt").glob("sources.list*"),
-        *Path("/etc/apt/sources.list.d").glob("*"),
-        Path("/etc/uv/uv.toml"),
-    ]
-    words += [path.read_text() for path in files if path.is_file()]
-    words += [
-        value for variable, value in os.environ.items() if re.search(r"INDEX_URL|REGISTRY|_MIRROR|GOPROXY", variable)
-    ]
-    hosts = set(re.findall(r"\b[a-z]+://(?:[^/\s@]*@)?([^/\s:\"']+)", " ".join(words)))
-    return {host for host in hosts if "." in host and not re.fullmatch(r"[\d.]+", host)}
-
-
-def test_no_file_names_a_host_of_packages() -> None:
-    hosts = registry_hosts()
-    assert hosts, "no tool of this machine names a host: the check would pass whatever the files say"
-    assert [(name(path), host) for path in FILES for host in hosts if host in text(path)] == []
+@pytest.mark.parametrize("path", COMPOSE_FILES, ids=name)
+def test_compose_file_has_no_names_or_version_of_its_own(path: Path) -> None:
+    assert re.findall(r"^\s*(?:version|name|container_name|env_file):.*", without_comments(path), flags=re.M) == []
 
 
 def test_no_dockerfile_asks_a_registry_for_its_syntax() -> None:
@@ -330,28 +223,3 @@ def test_nox_locks_every_source() -> None:
     noxfile = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(noxfile)
     assert sorted(noxfile.SOURCES) == sorted(name(source) for source in SOURCES)
-
-
-# --- README ------------------------------------------------------------------
-
-
-def test_readme_names_every_task() -> None:
-    readme = ROOT / "README.md"
-    if not readme.exists():
-        pytest.skip("there is no README.md yet")
-    listed = subprocess.run(
-        [sys.executable, "-m", "invoke", "--list", "--list-format", "json"], cwd=ROOT, capture_output=True, text=True
-    )
-    tree = json.loads(listed.stdout)
-    tasks = [task["name"] for task in tree["tasks"]]
-    tasks += [f"{branch['name']}.{task['name']}" for branch in tree["collections"] for task in branch["tasks"]]
-    written = readme.read_text()
-    assert len(tasks) > 10
-    assert [task for task in tasks if not re.search(rf"inv {re.escape(task)}\b", written)] == []
-
-
-def test_every_package_of_the_suite_is_installed_with_it() -> None:
-    listed = re.search(r"^packages = \[(.*)\]$", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
-    assert listed
-    folders = {path.parent.relative_to(ROOT) for path in (ROOT / "berth").rglob("__init__.py")}
-    assert re.findall('"(.*?)"', listed[1]) == sorted(".".join(folder.parts) for folder in folders)

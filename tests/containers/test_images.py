@@ -117,6 +117,19 @@ def test_the_user_is_a_number_and_not_root(built: Built, target: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["prod", "test"])
+def test_every_command_passes_the_entry_point_where_the_code_is(built: Built, target: str) -> None:
+    found = json.loads(docker("inspect", "-f", "{{json .Config}}", getattr(built, target)).stdout)
+    assert (found["Entrypoint"], found["WorkingDir"]) == (["entrypoint.sh"], "/home/web/code")
+    variables = dict(word.split("=", 1) for word in found["Env"])
+    assert (variables["PYTHONDONTWRITEBYTECODE"], variables["PYTHONUNBUFFERED"]) == ("1", "1")
+    assert variables["PATH"].startswith("/opt/venv/bin:")
+
+
+def test_the_development_image_holds_no_source(stack: Stack) -> None:
+    assert inside(f"{stack.name}-app:dev", "ls -A /home/web/code; echo end") == "end\n"
+
+
+@pytest.mark.parametrize("target", ["prod", "test"])
 def test_the_code_belongs_to_root_and_cannot_be_changed(built: Built, target: str) -> None:
     image = getattr(built, target)
     script = (

@@ -1,8 +1,7 @@
-"""What docs/reference.md promises and a look at the files can prove; nothing is started here but parsers."""
+"""The services as Compose resolves the files of this repository, and what they promise each other."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import re
@@ -10,7 +9,7 @@ import runpy
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,7 @@ from berth import env
 
 ROOT = Path(__file__).parent.parent
 DOCKER = ROOT / "docker"
-APP = DOCKER / "app"
 TEMPLATE = ROOT / ".env.template"
-SCRIPTS = [*sorted(APP.glob("start-*.sh")), APP / "entrypoint.sh", APP / "migrate.sh"]
 PYTHON_SERVICES = {"app", "migrate", "worker-default"}
 SECONDS = {"s": 1, "m": 60}
 
@@ -48,11 +45,11 @@ def env_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def resolve(env_file: Path, *names: str) -> dict[str, Any]:
+def resolve(env_file: Path, *names: str, options: Sequence[str] = ()) -> dict[str, Any]:
     """Return the services as Compose sees them in these files."""
     files = [word for name in names for word in ("--file", str(DOCKER / name))]
     made = subprocess.run(
-        [*compose(), "--env-file", str(env_file), *files, "config", "--format", "json"],
+        [*compose(), "--env-file", str(env_file), *files, "config", *options, "--format", "json"],
         env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"},
         capture_output=True,
         text=True,
@@ -73,27 +70,8 @@ def shipped(env_file: Path) -> dict[str, Any]:
     return resolve(env_file, "docker-compose.yml", "docker-compose.prod.yml")
 
 
-def statements(script: Path) -> list[str]:
-    """Return the lines of `main`, the function that a script runs, without comments."""
-    body = re.search(r"^main\(\) \{\n(.*?)^\}", script.read_text(), re.DOTALL | re.MULTILINE)
-    assert body, f"{script.name} has no main"
-    return [line.strip() for line in body[1].splitlines() if line.strip() and not line.strip().startswith("#")]
-
-
 def seconds(duration: str) -> int:
     return sum(int(number) * SECONDS[unit] for number, unit in re.findall(r"(\d+)(s|m)", duration))
-
-
-def stages() -> dict[str, list[str]]:
-    """Return the instructions of every stage of docker/app/Dockerfile, on one line each."""
-    text = re.sub(r"^\s*#.*\n", "", (APP / "Dockerfile").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
-    found: dict[str, list[str]] = {}
-    for line in filter(None, map(str.strip, text.splitlines())):
-        if start := re.fullmatch(r"FROM \S+ AS (\S+)", line):
-            found[start[1]] = []
-        elif found:
-            next(reversed(found.values())).append(line)
-    return found
 
 
 def hocon(path: str) -> str:
@@ -162,6 +140,10 @@ def test_another_published_port_leaves_the_port_inside_alone(env_file: Path, tmp
     assert (port["target"], port["published"], services["app"]["environment"]["DB_PORT"]) == (5432, "55432", "5432")
 
 
+def test_only_one_service_migrates(services: dict[str, Any]) -> None:
+    assert [name for name, service in services.items() if service.get("command") == ["migrate.sh"]] == ["migrate"]
+
+
 def test_every_service_that_stays_has_a_health_check_and_comes_back(services: dict[str, Any]) -> None:
     for name in services.keys() - {"migrate"}:
         assert services[name]["healthcheck"]["test"][0] == "CMD", name
@@ -183,13 +165,6 @@ def test_nothing_starts_before_what_it_needs_is_ready(services: dict[str, Any]) 
         "app": ready,
         "worker-default": ready,
     }
-
-
-def test_only_one_service_migrates(services: dict[str, Any]) -> None:
-    migrating = [name for name, service in services.items() if service.get("command") == ["migrate.sh"]]
-    assert migrating == ["migrate"]
-    callers = [script.name for script in SCRIPTS if "manage.py migrate" in script.read_text()]
-    assert callers == ["migrate.sh"]
 
 
 def test_every_service_has_time_to_stop(services: dict[str, Any]) -> None:
@@ -254,15 +229,6 @@ def test_two_checkouts_share_no_name(env_file: Path, tmp_path: Path, services: d
     assert (services["app"]["image"], services["db"]["image"]) == ("reference-app:dev", "postgres:18")
 
 
-def test_the_server_binds_to_every_interface_and_the_app_asks_the_service_db(services: dict[str, Any]) -> None:
-    assert (
-        statements(APP / "start-dev-server.sh")[-1]
-        == 'exec reload-on-request python manage.py runserver "${LISTEN_ADDRESS:-0.0.0.0:8000}"'
-    )
-    environment = services["app"]["environment"]
-    assert (environment["DJANGO_SETTINGS_MODULE"], environment["DB_HOST"]) == ("app.settings.local", "db")
-
-
 def test_the_worker_has_the_environment_of_the_app_and_its_queue(services: dict[str, Any]) -> None:
     app, worker = (services[name]["environment"] for name in ("app", "worker-default"))
     assert worker.keys() - app.keys() == {"WORKER_RELOAD"}
@@ -291,6 +257,19 @@ def test_no_service_may_more_than_it_needs(services: dict[str, Any], shipped: di
     assert {shipped[name]["user"] for name in PYTHON_SERVICES} == {"10001:10001"}
 
 
+@pytest.fixture(scope="module")
+def written(env_file: Path) -> dict[str, Any]:
+    """The services of all files, with their `${VARIABLES}`."""
+    return resolve(env_file, "docker-compose.yml", options=["--no-interpolate"])
+
+
+def test_ports_and_images_are_variables(written: dict[str, Any]) -> None:
+    for name, service in written.items():
+        assert re.fullmatch(r"\$\{[A-Z]+_IMAGE:-.+\}", service["image"]), name
+        for port in service.get("ports", []):
+            assert re.fullmatch(rf"\$\{{[A-Z]+_PUBLISHED_PORT:-{port['target']}\}}", port["published"]), name
+
+
 # --- Queues ------------------------------------------------------------------
 
 
@@ -315,117 +294,20 @@ def test_the_server_holds_an_empty_poll_for_workers_and_for_others() -> None:
     assert hocon("queues.default.receiveMessageWait") == "20 seconds"
 
 
-# --- Scripts and images ------------------------------------------------------
-
-
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_the_last_word_of_a_script_is_exec(script: Path) -> None:
-    assert statements(script)[-1].startswith("exec ")
-    assert "set -Eeuo pipefail" in script.read_text().splitlines()
-
-
-def test_development_and_production_are_stages_of_one_base() -> None:
-    text = (APP / "Dockerfile").read_text()
-    parents = {stage: parent for parent, stage in re.findall(r"^FROM (\S+) AS (\S+)$", text, re.MULTILINE)}
-    assert parents["dev"] == parents["prod"] == "base"
-    assert parents["base"] == "${PYTHON_IMAGE}"
-    assert parents["test"] == "prod"
-
-
-def test_the_development_image_holds_no_source() -> None:
-    copied = [line for line in stages()["dev"] if line.startswith("COPY")]
-    assert copied and all("--from=" in line or "docker/app/" in line for line in copied)
-
-
-def test_packages_come_before_code() -> None:
-    prod = stages()["prod"]
-    packages = next(number for number, line in enumerate(prod) if "--from=packages-prod" in line)
-    code = next(number for number, line in enumerate(prod) if "${DJANGO_FOLDER} /home/web/code" in line)
-    assert packages < code
-    needed = [line for name in ("installer", "packages-dev", "packages-prod") for line in stages()[name]]
-    assert not any("DJANGO_FOLDER" in line for line in needed)
-
-
-def test_images_run_as_a_numeric_user_other_than_root() -> None:
-    for name in ("dev", "prod"):
-        users = [line.split()[1] for line in stages()[name] if line.startswith("USER")]
-        assert users == ["10001:10001"]
-    assert not any(line.startswith("USER") for line in stages()["test"])
-    assert not any("--chown" in line for line in itertools.chain(*stages().values()))
-
-
-def test_python_writes_no_bytecode_and_logs_at_once() -> None:
-    (line,) = [line for line in stages()["base"] if line.startswith("ENV")]
-    assert "PYTHONDONTWRITEBYTECODE=1" in line and "PYTHONUNBUFFERED=1" in line
-
-
-def test_packages_are_in_a_virtualenv_that_no_mount_hides(services: dict[str, Any]) -> None:
-    (line,) = [line for line in stages()["base"] if line.startswith("ENV")]
-    assert "PATH=/opt/venv/bin:" in line
-    targets = {mount["target"] for name in PYTHON_SERVICES for mount in services[name]["volumes"]}
-    assert targets == {"/home/web/code"}
-
-
-def test_no_stage_compiles() -> None:
-    text = (APP / "install-requirements.sh").read_text()
-    assert "--only-binary :all:" in text and "--require-hashes" in text
-    installed = [line for line in itertools.chain(*stages().values()) if "apt-get" in line]
-    assert [re.findall(r"--no-install-recommends (\S+)", line) for line in installed] == [["libnss-unknown"]]
-
-
-def test_users_are_added_without_adduser() -> None:
-    assert "groupadd" in " ".join(stages()["base"])
-    assert not re.search(r"\b(adduser|addgroup) ", " ".join(itertools.chain(*stages().values())))
-
-
-def test_all_scripts_are_in_one_layer_of_their_own() -> None:
-    assert "COPY --chmod=0755 docker/app/*.sh /usr/local/bin/" in stages()["scripts"]
-    for name in ("dev", "prod"):
-        assert "COPY --link --from=scripts / /" in stages()[name]
-
-
-def test_commands_run_where_the_code_is() -> None:
-    assert "WORKDIR /home/web/code" in stages()["base"]
-
-
-def test_every_command_passes_the_entry_point() -> None:
-    assert 'ENTRYPOINT ["entrypoint.sh"]' in stages()["base"]
-    assert not any(line.startswith("ENTRYPOINT") for name in ("dev", "prod", "test") for line in stages()[name])
-
-
-def default_images() -> Iterator[tuple[str, str]]:
-    """Yield each image that a file of ours falls back on, with that file."""
-    for path in [APP / "Dockerfile", *DOCKER.glob("*.yml"), TEMPLATE]:
-        for name in re.findall(r"\w+_IMAGE(?::-|=)([\w./-]+:[\w.-]+)", path.read_text()):
-            yield path.name, name
-
-
-def test_images_are_pinned_to_a_version_and_the_same_everywhere() -> None:
-    found = set(default_images())
-    assert {name for _, name in found} == {
-        "python:3.13-slim-trixie",
-        "postgres:18",
-        "softwaremill/elasticmq:1.7.1",
-    }
-    assert {file for file, name in found if name.startswith("python")} == {
-        "Dockerfile",
-        "docker-compose.yml",
-        ".env.template",
-    }
+# --- Settings ---------------------------------------------------------------
 
 
 def test_gunicorn_replaces_workers_that_do_not_stir_for_60_seconds() -> None:
-    found = runpy.run_path(str(APP / "gunicorn.conf.py"))
+    found = runpy.run_path(str(DOCKER / "app" / "gunicorn.conf.py"))
     assert (found["timeout"], found["bind"]) == (60, "0.0.0.0:8000")
 
 
-@pytest.mark.parametrize("lock", sorted((ROOT / "requirements").glob("*.txt")), ids=lambda path: path.name)
-def test_every_locked_package_has_a_version_and_hashes(lock: Path) -> None:
-    text = re.sub(r"^\s*#.*\n", "", lock.read_text(), flags=re.MULTILINE)
-    entries = re.split(r"\n(?=\S)", text.strip())
-    assert entries
-    wrong = [entry.split()[0] for entry in entries if not re.match(r"[\w.-]+==\S+", entry) or "--hash=" not in entry]
-    assert wrong == []
+def test_production_keeps_connections_and_serves_its_static_files() -> None:
+    found = settings("app.settings.prod", "DATABASES", "MIDDLEWARE", "STORAGES")
+    database = found["DATABASES"]["default"]
+    assert database["CONN_MAX_AGE"] > 0 and database["CONN_HEALTH_CHECKS"]
+    assert "whitenoise.middleware.WhiteNoiseMiddleware" in found["MIDDLEWARE"]
+    assert found["STORAGES"]["staticfiles"]["BACKEND"].startswith("whitenoise.")
 
 
 # --- Secrets -----------------------------------------------------------------
@@ -436,8 +318,6 @@ def test_no_secret_has_a_value_in_git() -> None:
     secrets = {name for name, variable in template.items() if variable.directive == "secret"}
     assert secrets == {"SECRET_KEY", "DB_PASSWORD", "POSTGRES_PASSWORD"}
     assert {name: template[name].default for name in secrets} == dict.fromkeys(secrets, "")
-    for path in (ROOT / "app" / "app" / "settings").glob("*.py"):
-        assert not re.search(r"SECRET_KEY\s*=\s*[\"']", path.read_text()), path.name
 
 
 @pytest.mark.containers
@@ -464,35 +344,3 @@ def test_no_env_file_reaches_a_build(tmp_path: Path) -> None:
     subprocess.run(line, check=True, capture_output=True)
     files = {str(path.relative_to(result)) for path in result.rglob("*") if path.is_file()}
     assert files == {".dockerignore", ".env.template", "app/manage.py"}
-
-
-# --- Settings and CI ---------------------------------------------------------
-
-
-def test_production_keeps_connections_and_serves_its_static_files() -> None:
-    found = settings("app.settings.prod", "DATABASES", "MIDDLEWARE", "STORAGES")
-    database = found["DATABASES"]["default"]
-    assert database["CONN_MAX_AGE"] > 0 and database["CONN_HEALTH_CHECKS"]
-    assert "whitenoise.middleware.WhiteNoiseMiddleware" in found["MIDDLEWARE"]
-    assert found["STORAGES"]["staticfiles"]["BACKEND"].startswith("whitenoise.")
-
-
-def test_the_shipped_image_looks_for_static_files_where_they_are() -> None:
-    prod = stages()["prod"]
-    assert "ENV STATIC_ROOT=/home/web/static" in prod
-    assert "COPY --link --from=static /home/web/static /home/web/static" in prod
-    assert "RUN python /collect_static.py /project-static /home/web/static" in stages()["static"]
-
-
-def test_ci_runs_the_two_commands_and_requires_the_containers() -> None:
-    script = (ROOT / ".ci" / "run").read_text()
-    commands = statements(ROOT / ".ci" / "run")
-    assert "BERTH_REQUIRE_ENGINE=1" in script
-    assert commands.index("./inv images.base") < commands.index("./inv up") < commands.index("./inv test")
-
-
-def test_ci_runs_the_tests_without_an_engine_too() -> None:
-    script = (ROOT / ".ci" / "run").read_text()
-    assert statements(ROOT / ".ci" / "run")[-1] == "without_engine"
-    body = script[script.index("without_engine() {") :]
-    assert body.index("export DOCKER_HOST=") < body.index("./inv up") < body.index("./inv test --session test-django")
