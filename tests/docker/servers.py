@@ -112,9 +112,9 @@ class Postgres:
         with (self.directory / "data/postgresql.conf").open("a") as settings:
             settings.write(f"port = {self.port}\nunix_socket_directories = '{self.directory}'\nfsync = off\n")
 
-    def start(self) -> None:
-        """Start the server, and return once it takes connections."""
-        self.run("pg_ctl", "--pgdata=data", "--log=log", "--wait", "start")
+    def start(self, options: str = "") -> None:
+        """Start the server, with *options* of its own, and return once it takes connections."""
+        self.run("pg_ctl", "--pgdata=data", "--log=log", "--wait", f"--options={options}", "start")
 
     def stop(self) -> None:
         """Stop the server."""
