@@ -247,3 +247,9 @@ class Broker:
             (message["Body"], int(message["Attributes"]["ApproximateReceiveCount"]))
             for message in answer.get("Messages", [])
         )
+
+    def hidden(self) -> int:
+        """Return how many messages somebody has received and not yet deleted."""
+        name = "ApproximateNumberOfMessagesNotVisible"
+        answer = self.client.get_queue_attributes(QueueUrl=self.url(), AttributeNames=[name])
+        return int(answer["Attributes"][name])

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from servers import APP, Broker, running, wait_until
 
@@ -92,6 +93,27 @@ def test_stopped_worker_gives_its_task_a_bounded_time(
         # A task that ended is gone; one that did not is handed back, and not hidden for the whole visibility
         # timeout.
         assert [count for _, count in broker.receive(wait=5)] == ([] if "ended" in expected else [2])
+
+
+def test_task_on_its_way_into_a_process_is_handed_back_too(
+    elasticmq: list[str], tmp_path: Path, worker_environment: Any
+) -> None:
+    """Celery alone neither waits for it nor cancels it, and then ends with it: see berth_worker.py."""
+    broker, code, log = Broker(elasticmq, tmp_path), tmp_path / "code", tmp_path / "log"
+    environment = worker_environment(broker)
+    with broker.running():
+        with running(["bash", str(APP / "start-celery-worker.sh")], env=environment, cwd=code) as worker:
+            wait_until((tmp_path / "heartbeat").exists, "the worker is ready")
+            (process,) = psutil.Process(worker.pid).children()
+            process.suspend()
+            publish(environment, code, 60, log)
+            wait_until(lambda: broker.hidden() == 1, "the worker has the message")
+            worker.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
+            process.resume()
+
+            assert worker.wait(timeout=20) == 0
+        assert [count for _, count in broker.receive(wait=5)] == [2]
 
 
 def test_edit_restarts_the_worker_and_the_task_that_it_cut_off(
