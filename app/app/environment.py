@@ -16,9 +16,9 @@ from environs import Env, EnvValidationError, FileAwareEnv, ValidationError
 
 REQUIRED = object()
 
-# Gunicorn takes this code for "worker failed to boot" and ends; with any other it would start the worker
-# again for ever.
-EXIT_CODE = 3
+# Gunicorn takes this code for "app failed to load" and ends; with any other but 3, its "worker failed to boot", it
+# would start the worker again for ever. And 3 is Django's development server asking to be started again after an edit.
+EXIT_CODE = 4
 
 SETTINGS_MODULES = "`app.settings.local` to develop or `app.settings.prod` to serve"
 

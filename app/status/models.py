@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 
 
 class WorkerHeartbeat(models.Model):
-    """The last sign of life of a Celery worker; `HeartbeatStep` writes it in development only."""
+    """The last sign of life of a Celery worker; `status.heartbeat` writes it, in development only."""
 
     hostname = models.CharField(max_length=255, primary_key=True)
     queues = models.CharField(max_length=1000)

@@ -11,6 +11,7 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 
 from users.models import CustomUser, UserExport
+from users.tasks import export_users
 
 logger = structlog.get_logger(__name__)
 
@@ -20,9 +21,6 @@ def start_export(request: HttpRequest, user_ids: list[int] | None) -> HttpRespon
 
     :param user_ids: primary keys; None exports every user.
     """
-    # Importing a task imports Celery, which the rest of the web server does without.
-    from users.tasks import export_users
-
     export = None
     try:
         with transaction.atomic():

@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 #
-# Work on the tasks of one or more queues: start-celery-worker.sh QUEUE...
+# Work on tasks: start-celery-worker.sh [QUEUE...]. Without a queue, on the queues that the project itself declares,
+# which is its default queue unless it has set `task_queues`.
 #
+# BERTH_LIB                       folder of berth_worker.py (/usr/local/lib/berth)
 # CELERY_APP                      module of the Celery application (app)
 # CELERY_CONCURRENCY              worker processes; unset: Celery's choice
 # LOG_LEVEL                       INFO
+# WORKER_HEARTBEAT_FILE           file that tells check-worker.sh of a live worker (/tmp/celery-worker-heartbeat)
 # WORKER_RELOAD                   1: restart the worker at each edit of the code (development)
 # WORKER_SOFT_SHUTDOWN_TIMEOUT    seconds that running tasks get to end once the worker is to stop (20)
 set -Eeuo pipefail
@@ -18,7 +21,6 @@ usage_error() {
 # Stops with all that is wrong at once.
 check_settings() {
     local problems=() queue
-    [[ $# -gt 0 ]] || problems+=("no queue given: type \`start-celery-worker.sh QUEUE...\`")
     for queue in "$@"; do
         # The characters and the length that SQS allows; also keeps a comma or an option from being smuggled
         # in.
@@ -40,11 +42,13 @@ main() {
     check_settings "$@"
     local queues
     queues=$(IFS=, && printf '%s' "$*")
-    local command=(celery -A "${CELERY_APP:-app}" worker --queues "$queues" --loglevel "${LOG_LEVEL:-INFO}")
+    local command=(celery -A "${CELERY_APP:-app}" worker --include berth_worker --loglevel "${LOG_LEVEL:-INFO}")
+    [[ -z $queues ]] || command+=(--queues "$queues")
     [[ -z ${CELERY_CONCURRENCY:-} ]] || command+=(--concurrency "$CELERY_CONCURRENCY")
     # SIGTERM then means: take no more, give running tasks their time, hand the rest back to the broker.
     export REMAP_SIGTERM=SIGQUIT
-    echo "Starting worker for $queues.."
+    export PYTHONPATH=${BERTH_LIB:-/usr/local/lib/berth}${PYTHONPATH:+:$PYTHONPATH}
+    echo "Starting worker for ${queues:-the queues of the project}.."
     if [[ ${WORKER_RELOAD:-0} == 1 ]]; then
         # Above the time for tasks, what the worker needs to hand messages back and to end.
         local soft=${WORKER_SOFT_SHUTDOWN_TIMEOUT:-20}

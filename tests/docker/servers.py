@@ -17,14 +17,17 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import boto3
 import psycopg2
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "docker/app"
 DB_SQL = ROOT / "docker/db/psql-init/db.sql"
+BROKER = ROOT / "docker/broker"
+ACCOUNT = "000000000000"
 
 SUPERUSER = "postgres"
 # Whom initdb runs as when the tests run as root, which it refuses.
@@ -112,9 +115,9 @@ class Postgres:
         with (self.directory / "data/postgresql.conf").open("a") as settings:
             settings.write(f"port = {self.port}\nunix_socket_directories = '{self.directory}'\nfsync = off\n")
 
-    def start(self) -> None:
-        """Start the server, and return once it takes connections."""
-        self.run("pg_ctl", "--pgdata=data", "--log=log", "--wait", "start")
+    def start(self, options: str = "") -> None:
+        """Start the server, with *options* of its own, and return once it takes connections."""
+        self.run("pg_ctl", "--pgdata=data", "--log=log", "--wait", f"--options={options}", "start")
 
     def stop(self) -> None:
         """Stop the server."""
@@ -186,3 +189,67 @@ def downloaded_binaries(version: str, cache: Path) -> Path:
         tree.extractall(folder, filter="tar")
     folder.chmod(0o755)
     return folder / "bin"
+
+
+class Broker:
+    """An ElasticMQ with custom.conf, but for its port, the folder of its messages and the changes given."""
+
+    def __init__(self, command: list[str], folder: Path, *changes: tuple[str, str]) -> None:
+        self.port = free_port()
+        text = (BROKER / "custom.conf").read_text()
+        for old, new in (("9324", str(self.port)), ("/data/", f"{folder}/"), *changes):
+            assert old in text
+            text = text.replace(old, new)
+        (folder / "custom.conf").write_text(text)
+        self.command = [
+            command[0],
+            f"-Dconfig.file={folder}/custom.conf",
+            *command[1:],
+            "org.elasticmq.server.Main",
+        ]
+        self.client: Any = boto3.client(
+            "sqs",
+            endpoint_url=f"http://127.0.0.1:{self.port}",
+            region_name="us-east-1",
+            aws_access_key_id="x",
+            aws_secret_access_key="x",
+        )
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[subprocess.Popen[str]]:
+        """Run the server until the end of the block, which kills it with SIGKILL."""
+        with running(self.command) as process:
+            wait_until(lambda: self.check().returncode == 0, "ElasticMQ is healthy", limit=60)
+            yield process
+            process.kill()
+            process.wait()
+
+    def check(self) -> subprocess.CompletedProcess[str]:
+        """Run the health check."""
+        environment = {"PATH": "/usr/bin:/bin", "HEALTH_PORT": str(self.port)}
+        return subprocess.run(["bash", BROKER / "check-broker.sh"], env=environment, capture_output=True, text=True)
+
+    def url(self, queue: str = "default") -> str:
+        """Return the URL of a queue."""
+        return f"http://127.0.0.1:{self.port}/{ACCOUNT}/{queue}"
+
+    def send(self, *bodies: str) -> None:
+        """Send messages."""
+        for body in bodies:
+            self.client.send_message(QueueUrl=self.url(), MessageBody=body)
+
+    def receive(self, queue: str = "default", wait: int = 1) -> list[tuple[str, int]]:
+        """Return body and receive count of up to ten messages."""
+        answer = self.client.receive_message(
+            QueueUrl=self.url(queue), MaxNumberOfMessages=10, WaitTimeSeconds=wait, AttributeNames=["All"]
+        )
+        return sorted(
+            (message["Body"], int(message["Attributes"]["ApproximateReceiveCount"]))
+            for message in answer.get("Messages", [])
+        )
+
+    def hidden(self) -> int:
+        """Return how many messages somebody has received and not yet deleted."""
+        name = "ApproximateNumberOfMessagesNotVisible"
+        answer = self.client.get_queue_attributes(QueueUrl=self.url(), AttributeNames=[name])
+        return int(answer["Attributes"][name])

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import subprocess
+import time
 from collections.abc import Callable
 
 import psycopg2
@@ -10,7 +11,7 @@ import psycopg2.sql
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from servers import DB_SQL, ROOT, SUPERUSER, Postgres, free_port
+from servers import DB_SQL, ROOT, SUPERUSER, Postgres, free_port, running
 
 RESET = ROOT / "docker/db/reset-db.sh"
 CHECK = ROOT / "docker/db/check-db.sh"
@@ -209,6 +210,49 @@ def test_reset_creates_a_database_that_is_missing(postgres: Postgres) -> None:
 
     assert_usable(postgres, "missing", "missing", "secret")
     drop(postgres, "missing", "missing")
+
+
+WAITING = "reset-db.sh: waiting for the server..\n"
+
+
+def test_reset_waits_for_the_server_but_not_for_the_application(start_postgres: StartPostgres) -> None:
+    """Over the server that initialises the volume, too: its end would cut the work in two."""
+    server = start_postgres(started=False)
+    variables = {"DB_NAME": "new", "DB_USER": "new", "DB_PASSWORD": "secret", "INIT_SQL": str(DB_SQL)}
+    environment = {**server.superuser_environment, **variables}
+    with running(["bash", str(RESET)], env=environment) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == WAITING
+        server.start("-c listen_addresses=''")
+        time.sleep(1.5)
+        assert server.query("SELECT count(*) FROM pg_database WHERE datname = 'new'") == [(0,)]
+        server.stop()
+        time.sleep(0.5)
+        server.start()
+        assert (process.communicate(timeout=20), process.returncode) == (("", ""), 0)
+
+    assert_usable(server, "new", "new", "secret")
+    server.stop()
+
+
+def test_reset_waits_within_a_bound(start_postgres: StartPostgres) -> None:
+    server = start_postgres(started=False)
+    variables = {"DB_NAME": "new", "DB_USER": "new", "DB_PASSWORD": "secret", "RESET_WAIT_TIMEOUT": "1"}
+
+    assert run(server, RESET, **variables) == (
+        os.EX_TEMPFAIL,
+        f"{WAITING}reset-db.sh: nothing was deleted, the server was not up within 1 s: look at its log\n",
+    )
+
+
+def test_reset_does_not_wait_for_a_server_that_refuses_the_superuser(postgres: Postgres) -> None:
+    variables = {"DB_NAME": "shop", "DB_USER": "web", "DB_PASSWORD": "secret", "POSTGRES_USER": "nobody"}
+
+    status, output = run(postgres, RESET, **variables)
+
+    assert status == os.EX_NOPERM
+    assert output.startswith(f"{WAITING}reset-db.sh: nothing was deleted, the superuser cannot log in: psql: error: ")
+    assert output.endswith('FATAL:  role "nobody" does not exist\n')
 
 
 @pytest.mark.parametrize("name", ["postgres", "template0", "template1"])

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,17 @@ def enter(environment: dict[str, str], *command: str) -> subprocess.CompletedPro
     return subprocess.run(
         ["bash", APP / "entrypoint.sh", *command], env=environment, capture_output=True, text=True, timeout=60
     )
+
+
+@pytest.fixture
+def python(request: pytest.FixtureRequest, python_with: Callable[..., str]) -> str:
+    """The Python of the scripts, with the driver that `drivers` names; psycopg2 without that."""
+    driver = getattr(request, "param", PSYCOPG_2)
+    return sys.executable if driver == PSYCOPG_2 else python_with(*filter(None, [driver]))
+
+
+PSYCOPG_2, PSYCOPG_3 = "psycopg2-binary", "psycopg[binary]==3.3.9"
+drivers = pytest.mark.parametrize("python", [PSYCOPG_2, PSYCOPG_3], indirect=True)
 
 
 @pytest.fixture
@@ -51,6 +63,7 @@ def assert_refused(result: subprocess.CompletedProcess[str], status: int, messag
     assert "ran" not in result.stdout
 
 
+@drivers
 def test_command_runs_once_the_database_answers(login: Environment) -> None:
     result = enter(login(), "echo", "ran", "a  b", "$HOME")
 
@@ -77,6 +90,7 @@ def test_missing_command_is_reported(container: Environment) -> None:
     assert result.stderr == "entrypoint.sh: no command given: name one, such as `start-dev-server.sh`\n"
 
 
+@drivers
 def test_wrong_password_is_given_up_at_once(login: Environment, postgres: Postgres) -> None:
     assert_refused(
         enter(login(DB_PASSWORD="wrong", DB_WAIT_TIMEOUT=60), "echo", "ran"),
@@ -87,6 +101,7 @@ def test_wrong_password_is_given_up_at_once(login: Environment, postgres: Postgr
     )
 
 
+@drivers
 def test_missing_password_is_told_apart_from_a_wrong_one(login: Environment, postgres: Postgres) -> None:
     assert_refused(
         enter(login(DB_PASSWORD="", DB_WAIT_TIMEOUT=60), "echo", "ran"),
@@ -96,6 +111,7 @@ def test_missing_password_is_told_apart_from_a_wrong_one(login: Environment, pos
     )
 
 
+@drivers
 def test_missing_role_is_given_up_at_once(login: Environment, postgres: Postgres) -> None:
     socket_directory = str(postgres.directory)
 
@@ -107,6 +123,7 @@ def test_missing_role_is_given_up_at_once(login: Environment, postgres: Postgres
     )
 
 
+@drivers
 def test_missing_database_is_given_up_at_once(login: Environment, postgres: Postgres) -> None:
     assert_refused(
         enter(login(DB_NAME="none", DB_WAIT_TIMEOUT=60), "echo", "ran"),
@@ -153,6 +170,19 @@ def test_all_malformed_variables_are_reported_at_once(login: Environment, tmp_pa
     ]
 
 
+@pytest.mark.parametrize("python", [""], indirect=True)
+def test_project_without_a_driver_is_told_so(login: Environment, tmp_path: Path) -> None:
+    # In the place of the library of the system, which psycopg would use as well.
+    (tmp_path / "libpq.so.5").touch()
+
+    assert_refused(
+        enter(login(LD_LIBRARY_PATH=tmp_path), "echo", "ran"),
+        os.EX_UNAVAILABLE,
+        "no driver of PostgreSQL is installed: add `psycopg2-binary` or `psycopg[binary]` to the requirements, "
+        "or set DB_HOST to nothing where the project uses no database server",
+    )
+
+
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
 def test_password_is_read_from_a_file(login: Environment, tmp_path: Path, ending: str) -> None:
     secret = tmp_path / "secret"
@@ -173,6 +203,7 @@ def test_password_is_no_code(login: Environment, postgres: Postgres, password: s
     assert (result.returncode, result.stdout, result.stderr) == (0, TRYING.replace("shop", "odd") + UP + "ran\n", "")
 
 
+@drivers
 def test_server_that_is_down_is_given_up_after_the_bound(login: Environment) -> None:
     port = free_port()
     started = time.monotonic()
@@ -238,6 +269,7 @@ def error_response(code: str, words: str) -> bytes:
     return b"E" + (len(fields) + 4).to_bytes(4, "big") + fields
 
 
+@drivers
 def test_server_that_never_answers_stays_within_the_bound(login: Environment) -> None:
     with listening(answer=None) as port:
         started = time.monotonic()
@@ -252,6 +284,7 @@ def test_server_that_never_answers_stays_within_the_bound(login: Environment) ->
     )
 
 
+@drivers
 def test_language_of_the_server_does_not_matter(login: Environment) -> None:
     words = "authentification par mot de passe échouée pour l'utilisateur « web »"
     with listening(error_response("28P01", words)) as port:

@@ -76,63 +76,34 @@ def test_wsgi_module_is_configurable(recorded: Environment) -> None:
     assert command == ["gunicorn", "--config", "/usr/local/etc/gunicorn.conf.py", "shop.wsgi"]
 
 
+def worker_line(*options: str, app: str = "app", level: str = "INFO") -> list[str]:
+    """Return the line of a worker with what Berth adds."""
+    return ["celery", "-A", app, "worker", "--include", "berth_worker", "--loglevel", level, *options]
+
+
 def test_worker_becomes_celery_for_its_queues(recorded: Environment) -> None:
     environment = recorded(CELERY_APP="shop", CELERY_CONCURRENCY="3", LOG_LEVEL="WARNING")
+    line = worker_line("--queues", "default,mail", "--concurrency", "3", app="shop", level="WARNING")
 
-    assert start("start-celery-worker.sh", "default", "mail", env=environment) == (
-        [
-            "celery",
-            "-A",
-            "shop",
-            "worker",
-            "--queues",
-            "default,mail",
-            "--loglevel",
-            "WARNING",
-            "--concurrency",
-            "3",
-        ],
-        True,
-    )
+    assert start("start-celery-worker.sh", "default", "mail", env=environment) == (line, True)
 
 
-def test_worker_has_defaults_and_never_prints_the_broker(recorded: Environment) -> None:
+def test_worker_has_defaults_takes_the_queues_of_the_project_and_never_prints_the_broker(recorded: Environment) -> None:
     empty = dict.fromkeys(["CELERY_APP", "CELERY_CONCURRENCY", "LOG_LEVEL", "WORKER_RELOAD"], "")
     environment = recorded(CELERY_BROKER_URL="sqs://key:hunter2@broker:9324", **empty)
 
-    with running(["bash", str(APP / "start-celery-worker.sh"), "default"], env=environment) as process:
+    with running(["bash", str(APP / "start-celery-worker.sh")], env=environment) as process:
         output, errors = process.communicate(timeout=10)
 
-    expected = ["celery", "-A", "app", "worker", "--queues", "default", "--loglevel", "INFO"]
-    assert output.splitlines() == ["Starting worker for default..", str(process.pid), *expected]
+    assert output.splitlines() == ["Starting worker for the queues of the project..", str(process.pid), *worker_line()]
     assert "hunter2" not in output + errors
 
 
 def test_reloading_worker_gets_more_time_to_end_than_its_tasks(recorded: Environment) -> None:
     environment = recorded(WORKER_RELOAD="1", WORKER_SOFT_SHUTDOWN_TIMEOUT="30.5")
+    line = ["reload-on-edit", "39", *worker_line("--queues", "default")]
 
-    assert start("start-celery-worker.sh", "default", env=environment) == (
-        [
-            "reload-on-edit",
-            "39",
-            "celery",
-            "-A",
-            "app",
-            "worker",
-            "--queues",
-            "default",
-            "--loglevel",
-            "INFO",
-        ],
-        True,
-    )
-
-
-def test_worker_without_a_queue_says_how_to_name_one(recorded: Environment) -> None:
-    result = subprocess.run(["bash", APP / "start-celery-worker.sh"], env=recorded(), capture_output=True, text=True)
-
-    assert (result.returncode, result.stdout) == (os.EX_USAGE, "")
-    assert result.stderr == "start-celery-worker.sh: no queue given: type `start-celery-worker.sh QUEUE...`\n"
+    assert start("start-celery-worker.sh", "default", env=environment) == (line, True)
 
 
 def test_worker_reports_all_wrong_settings_at_once(recorded: Environment) -> None:
@@ -326,7 +297,9 @@ with starts.open("a") as file:
 code = sys.argv[1 + len(starts.read_text().splitlines())]
 if code == "stay":
     time.sleep(60)
-os.kill(os.getpid(), signal.SIGKILL) if code == "killed" else sys.exit(int(code))
+if code.endswith("later"):
+    time.sleep(1.1)
+os.kill(os.getpid(), signal.SIGKILL) if code == "killed" else sys.exit(int(code[0]))
 """
 
 
@@ -342,12 +315,22 @@ def reloader(folder: Path, *codes: str) -> list[str]:
     ]
 
 
+AT_ITS_START = "The server has ended with 3 at its start, starting it again in {} s..\n"
+
+
 @pytest.mark.parametrize(("last", "code"), [("0", 0), ("1", 1), ("killed", 137)])
 def test_server_is_started_again_as_long_as_it_asks_for_it(tmp_path: Path, last: str, code: int) -> None:
     starts = tmp_path / "starts"
-    done = subprocess.run(reloader(starts, "3", "3", last), capture_output=True, text=True, timeout=20)
+    done = subprocess.run(reloader(starts, "3 later", "3 later", last), capture_output=True, text=True, timeout=20)
     assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
     assert starts.read_text() == "true\n" * 3
+
+
+def test_server_that_ends_at_its_start_is_started_again_less_and_less_often(tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    done = subprocess.run(reloader(starts, "3", "3", "3 later", "3", "0"), capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "".join(AT_ITS_START.format(seconds) for seconds in ("0.5", "1", "0.5"))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
@@ -359,6 +342,16 @@ def test_reloader_passes_a_signal_on_and_does_not_start_again(
         wait_until(lambda: starts.exists() and starts.read_text() == "true\n" * 2, "the second child runs")
         process.send_signal(number)
         assert process.wait(10) == code
+
+
+def test_reloader_ends_in_a_pause_too(tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    with running(reloader(starts, "3", "3", "3", "3", "0")) as process:
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in range(3)] == [AT_ITS_START.format(s) for s in ("0.5", "1", "2")]
+        process.terminate()
+        assert process.wait(1) == 143
+    assert starts.read_text() == "true\n" * 3
 
 
 def test_command_that_fails_without_an_edit_is_started_again(tmp_path: Path) -> None:

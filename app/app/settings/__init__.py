@@ -1,4 +1,4 @@
-"""The settings: `local` to develop, `prod` to serve, `build` to collect static files in an image build."""
+"""The settings: `local` to develop, `prod` to serve."""
 
 import os
 

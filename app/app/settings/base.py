@@ -104,6 +104,8 @@ LOG_LEVEL = env("LOG_LEVEL", "log_level", default=20)
 # Behind a proxy the address is what the client claims.
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = 10
+# Sends the id of a request along with the tasks that it publishes.
+DJANGO_STRUCTLOG_CELERY_ENABLED = True
 
 
 # Celery over SQS. There is no remote control, no events and no result backend on this transport.
@@ -158,5 +160,3 @@ CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = env(
     "WORKER_SOFT_SHUTDOWN_TIMEOUT", "float", default=20.0, validate=validate.Range(min=0)
 )
-
-WORKER_HEARTBEAT_FILE = Path(env("WORKER_HEARTBEAT_FILE", default="/tmp/celery-worker-heartbeat"))

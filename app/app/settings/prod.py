@@ -37,8 +37,10 @@ SECURE_SSL_REDIRECT = env("SECURE_SSL_REDIRECT", "bool", default=True)
 # An hour: long enough to see what breaks, short enough to take it back. Raise it to a year (31536000) after
 # that.
 SECURE_HSTS_SECONDS = env("SECURE_HSTS_SECONDS", "int", default=3600, validate=validate.Range(min=0))
-SECURE_HSTS_INCLUDE_SUBDOMAINS = env("SECURE_HSTS_INCLUDE_SUBDOMAINS", "bool", default=True)
-SECURE_HSTS_PRELOAD = env("SECURE_HSTS_PRELOAD", "bool", default=True)
+# These two bind every subdomain, and are hard to take back: whoever owns the domain decides.
+# https://docs.djangoproject.com/en/5.2/ref/middleware/#http-strict-transport-security
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env("SECURE_HSTS_INCLUDE_SUBDOMAINS", "bool", default=False)
+SECURE_HSTS_PRELOAD = env("SECURE_HSTS_PRELOAD", "bool", default=False)
 SESSION_COOKIE_SECURE = env("SESSION_COOKIE_SECURE", "bool", default=True)
 CSRF_COOKIE_SECURE = env("CSRF_COOKIE_SECURE", "bool", default=True)
 # A client could set the header itself, unless a proxy in front always overwrites it.
