@@ -79,7 +79,7 @@ def as_served_to_the_test_client(settings) -> None:
 
 
 @pytest.fixture
-def environment(settings, db_parameters, tmp_path) -> dict[str, str]:
+def environment(settings, db_parameters) -> dict[str, str]:
     """A complete and sound environment of a process of its own."""
     inherited = (
         "PATH",
@@ -101,7 +101,6 @@ def environment(settings, db_parameters, tmp_path) -> dict[str, str]:
         "AWS_REGION": "elasticmq",
         "AWS_ACCESS_KEY_ID": "x",
         "AWS_SECRET_ACCESS_KEY": "x",
-        "WORKER_HEARTBEAT_FILE": str(tmp_path / "heartbeat"),
     }
 
 
@@ -207,29 +206,53 @@ def wait_for(condition: Callable[[], Any], seconds: float = 30) -> Any:
     return value
 
 
-@pytest.fixture
-def worker(environment: dict[str, str], queue_url: str, transactional_db: None) -> Iterator[Callable]:
-    """Start a worker on a queue of its own; killed after the test."""
-    processes: list[subprocess.Popen[str]] = []
+class Worker:
+    """A running Celery worker; what it prints is in a file."""
 
-    def start(**changes: str) -> "tuple[subprocess.Popen[str], Path]":
-        environment.update({"SQS_QUEUE_URLS": f"default={queue_url}", **changes})
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        self._log = log
         command = [sys.executable, "-W", "ignore", "-m", "celery", "--quiet", "-A", "app", "worker"]
-        command += ["--queues", "default", "--concurrency", "1", "--hostname", "test@worker"]
-        process = subprocess.Popen(
-            command,
-            cwd=HERE,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        processes.append(process)
-        return process, Path(environment["WORKER_HEARTBEAT_FILE"])
+        with log.open("w") as file:
+            self.process = subprocess.Popen(
+                [*command, "--concurrency", "1", "--hostname", "test@worker"],
+                cwd=HERE,
+                env=environment,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text()
+
+    def wait_for(self, text: str) -> None:
+        """Return once the worker has printed a text."""
+        wait_for(lambda: text in self.output)
+
+    def stop(self) -> None:
+        """Tell the worker to stop, and wait until it has ended well."""
+        self.process.terminate()
+        assert self.process.wait(timeout=30) == 0, self.output
+
+    def kill(self) -> None:
+        """Kill the worker with its children, unless it has ended."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+@pytest.fixture
+def worker(environment: dict[str, str], queue_url: str, transactional_db: None, tmp_path: Path) -> Iterator[Callable]:
+    """Start a worker on a queue of its own, and wait until it is ready; killed after the test."""
+    workers: list[Worker] = []
+
+    def start(**changes: str) -> Worker:
+        variables = {**environment, "SQS_QUEUE_URLS": f"default={queue_url}", **changes}
+        workers.append(Worker(variables, tmp_path / f"worker-{len(workers)}.log"))
+        workers[-1].wait_for("test@worker ready.")
+        return workers[-1]
 
     yield start
-    for process in processes:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+    for started in workers:
+        started.kill()

@@ -151,7 +151,7 @@ def test_gunicorn_ends_with_one_line_for_each_problem(gunicorn):
     process, _ = gunicorn("--preload", DJANGO_SETTINGS_MODULE="app.settings.prod", ALLOWED_HOSTS=None, DB_NAME=None)
     output, errors = process.communicate(timeout=20)
 
-    assert (process.returncode, output, errors) == (3, "", PROBLEMS)
+    assert (process.returncode, output, errors) == (4, "", PROBLEMS)
 
 
 def test_gunicorn_does_not_try_for_ever_where_its_workers_load_the_project(gunicorn):

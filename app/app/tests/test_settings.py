@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 CHECK = ("manage.py", "check")
@@ -15,7 +17,7 @@ def missing_secret(name: str) -> str:
 
 def assert_refused(process, message: str) -> None:
     """The message is all there is to read, and the process failed."""
-    assert (process.returncode, process.stdout, process.stderr) == (3, "", message)
+    assert (process.returncode, process.stdout, process.stderr) == (4, "", message)
 
 
 @pytest.mark.parametrize("module", ["app.settings.local", PROD])
@@ -32,12 +34,15 @@ def test_complete_environment_starts(run, module):
     )
 
 
-def test_deploy_check_of_production_has_no_warning(run):
+def test_deploy_check_of_production_warns_of_nothing_but_what_the_owner_of_the_domain_decides(run):
     pytest.importorskip("whitenoise")
+    whole_domain = {"SECURE_HSTS_INCLUDE_SUBDOMAINS": "1", "SECURE_HSTS_PRELOAD": "1"}
 
-    process = run(*CHECK, "--deploy", "--fail-level", "WARNING", DJANGO_SETTINGS_MODULE=PROD)
+    process = run(*CHECK, "--deploy", DJANGO_SETTINGS_MODULE=PROD)
+    decided = run(*CHECK, "--deploy", DJANGO_SETTINGS_MODULE=PROD, **whole_domain)
 
-    assert (process.returncode, process.stdout, process.stderr) == (
+    assert re.findall(r"\((security\.\w+)\)", process.stderr) == ["security.W005", "security.W021"]
+    assert (decided.returncode, decided.stdout, decided.stderr) == (
         0,
         "System check identified no issues (0 silenced).\n",
         "",
@@ -143,7 +148,6 @@ def test_malformed_variable_is_named_without_its_value(run, name, value, problem
         "LOG_LEVEL",
         "CELERY_TASK_ALWAYS_EAGER",
         "WORKER_SOFT_SHUTDOWN_TIMEOUT",
-        "WORKER_HEARTBEAT_FILE",
         "DEBUG",
         "CSRF_TRUSTED_ORIGINS",
         "ALLOWED_HOSTS",
@@ -246,18 +250,18 @@ SHOW = "from django.conf import settings as s; print({names})"
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, "True 3600 True True True True None"),
+        ({}, "True 3600 False False True True None"),
         (
             {
                 "SECURE_SSL_REDIRECT": "0",
                 "SECURE_HSTS_SECONDS": "0",
-                "SECURE_HSTS_INCLUDE_SUBDOMAINS": "0",
-                "SECURE_HSTS_PRELOAD": "0",
+                "SECURE_HSTS_INCLUDE_SUBDOMAINS": "1",
+                "SECURE_HSTS_PRELOAD": "1",
                 "SESSION_COOKIE_SECURE": "0",
                 "CSRF_COOKIE_SECURE": "0",
                 "USE_X_FORWARDED_PROTO": "1",
             },
-            "False 0 False False False False ('HTTP_X_FORWARDED_PROTO', 'https')",
+            "False 0 True True False False ('HTTP_X_FORWARDED_PROTO', 'https')",
         ),
     ],
 )

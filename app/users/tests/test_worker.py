@@ -1,8 +1,6 @@
 """The export with a worker of its own, over the real broker."""
 
 import json
-import os
-import signal
 import time
 
 from django.db import connection
@@ -20,8 +18,7 @@ EMPTY = {"waiting": 0, "in_flight": 0}
 
 def test_export_started_in_the_admin_runs_in_the_worker(worker, queue, admin_client):
     CustomUser.objects.create(username="ada")
-    process, file = worker(DJANGO_SETTINGS_MODULE="app.settings.prod")
-    wait_for(file.exists)
+    process = worker(DJANGO_SETTINGS_MODULE="app.settings.prod")
 
     admin_client.post("/admin/users/customuser/export/")
     export = UserExport.objects.get()
@@ -29,9 +26,8 @@ def test_export_started_in_the_admin_runs_in_the_worker(worker, queue, admin_cli
 
     assert b",ada," in admin_client.get(f"/admin/users/userexport/{export.pk}/download/").content
     wait_for(lambda: readiness._queue_counts(queue, 5) == EMPTY, seconds=10)
-    process.terminate()
-    output, _ = process.communicate(timeout=30)
-    lines = [json.loads(line) for line in output.splitlines() if "task_id" in line]
+    process.stop()
+    lines = [json.loads(line) for line in process.output.splitlines() if "task_id" in line]
     assert [line["event"] for line in lines] == ["task_started", "task_succeeded"]
     assert lines[0]["task"] == "users.tasks.export_users"
     # The id of the request that published the task.
@@ -40,15 +36,13 @@ def test_export_started_in_the_admin_runs_in_the_worker(worker, queue, admin_cli
 
 def test_export_of_a_killed_worker_is_delivered_again_and_done_once(worker, queue):
     export = UserExport.objects.create()
-    _, file = first = worker()
-    wait_for(file.exists)
+    first = worker()
     with connection.cursor() as cursor:
         # Holds the first worker in the middle of its task.
         cursor.execute("SELECT pg_advisory_lock(%s, %s)", [LOCK, export.pk])
         export_users.delay(export.pk)
         wait_for(lambda: readiness._queue_counts(queue, 5)["in_flight"] == 1, seconds=10)
-        os.killpg(first[0].pid, signal.SIGKILL)
-        first[0].wait()
+        first.kill()
         cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK, export.pk])
     assert UserExport.objects.get().status == "queued"
 
@@ -60,21 +54,18 @@ def test_export_of_a_killed_worker_is_delivered_again_and_done_once(worker, queu
 def test_worker_that_is_told_to_stop_gives_its_task_back(worker, queue):
     """As with `REMAP_SIGTERM=SIGQUIT` of `start-celery-worker.sh`."""
     export = UserExport.objects.create()
-    process, file = worker(REMAP_SIGTERM="SIGQUIT", WORKER_SOFT_SHUTDOWN_TIMEOUT="1")
-    wait_for(file.exists)
+    process = worker(REMAP_SIGTERM="SIGQUIT", WORKER_SOFT_SHUTDOWN_TIMEOUT="1")
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s, %s)", [LOCK, export.pk])
         export_users.delay(export.pk)
-        wait_for(lambda: readiness._queue_counts(queue, 5)["in_flight"] == 1, seconds=10)
+        process.wait_for("task_started")
         start = time.monotonic()
-        process.terminate()
-        output, _ = process.communicate(timeout=30)
+        process.stop()
         # The second for tasks, and what the worker needs to hand its message back and to end.
-        assert time.monotonic() - start < 15, output
+        assert time.monotonic() - start < 15, process.output
         cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK, export.pk])
 
-    assert process.returncode == 0, output
-    assert "Restoring 1 unacknowledged message(s)" in output
+    assert "Restoring 1 unacknowledged message(s)" in process.output
 
     worker(REMAP_SIGTERM="SIGQUIT")
     wait_for(lambda: UserExport.objects.get().status == "finished", seconds=REDELIVERY)
