@@ -40,8 +40,7 @@ def compose() -> list[str]:
 def env_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A `.env` as the first `./inv up` makes it."""
     path = tmp_path_factory.mktemp("reference") / ".env"
-    generate = env.generator(folder="reference", user_id=None, group_id=None, ca_bundle=None, port=lambda _: None)
-    path.write_text(env.create(env.read_text(TEMPLATE), generate))
+    path.write_text(env.create(env.read_text(TEMPLATE), {"project name": lambda _: "reference"}))
     return path
 
 

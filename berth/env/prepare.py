@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from berth import env, ports, process
 from berth.errors import Refused
@@ -15,25 +15,41 @@ from berth.project import Project
 def check(here: Project) -> env.Env:
     """Return what `.env` says, and hide its secrets in every line from now on.
 
-    :raises Refused: `.env` is missing, or does not fit its template; all problems are listed.
+    :raises Refused: `.env` is missing, cannot be read, or does not fit its template.
     """
-    if not here.env_file.exists():
-        raise Refused(f"there is no .env yet: type `{here.command()} up`, which makes it from .env.template")
-    found, template = variables(here), env.parse_template(env.read_text(here.env_template))
+    found = variables(here)
+    template = env.parse_template(_template(here))
     if problems := env.problems(found, template):
         raise Refused(env.message(problems))
+    compose_files(here)
     process.hide(env.secret_values(found, template))
     return found
 
 
 def variables(here: Project) -> env.Env:
-    """Return what `.env` says, with the process environment above it, as in Compose."""
-    return env.read(here.env_file, os.environ)
+    """Return what `.env` says, with the process environment above it, as in Compose.
+
+    :raises Refused: `.env` is missing, or cannot be read.
+    """
+    try:
+        return env.read(here.env_file, os.environ)
+    except FileNotFoundError:
+        raise Refused(f"there is no .env yet: type `{here.command()} up`, which makes it from .env.template") from None
 
 
 def compose_files(here: Project) -> list[str]:
-    """Return the files that Compose reads, as COMPOSE_FILE names them."""
-    return variables(here).values["COMPOSE_FILE"].split(os.pathsep)
+    """Return the files that Compose reads, as COMPOSE_FILE names them.
+
+    :raises Refused: it names none. Compose would take an empty one for the project's folder.
+    """
+    name = "COMPOSE_FILE"
+    if files := value(here, name):
+        return files.split(os.pathsep)
+    if name in os.environ:
+        raise Refused(f"{name} is empty in the environment, which overrides .env: type `unset {name}`")
+    line = variables(here).lines.get(name)
+    where = f"is empty: fill in line {line} of .env" if line else "is not set: add it to .env.template and .env"
+    raise Refused(f"{name} {where}, as in `{name}=docker/docker-compose.yml`")
 
 
 def value(here: Project, name: str) -> str:
@@ -45,53 +61,77 @@ def make(here: Project, taken: Callable[[], Collection[str]]) -> None:
     """Make `.env` from the template, with new secrets, a project name and ports of its own, and say so.
 
     :param taken: returns the Compose projects that there are: with the name of one it would get that one's data.
-    :raises Refused: there is no usable template, or no port is free.
+    :raises Refused: there is no usable template, no port is free, or the folder may not be written.
     """
     said = ["made .env from .env.template, with new secrets; only you can read it"]
     bundle = _ca_bundle()
     if bundle:
         said.append(f"images will be built with your CA bundle {bundle} (BUILD_CA_BUNDLE in .env)")
-    generate = env.generator(
-        folder=_project_name(here, taken(), said),
+    template = _template(here)
+    named = env.parse(template, {}).values
+
+    makers: dict[str, Callable[[env.Variable], str | int | None]] = {
+        "project name": lambda one: _free_name(named.get(one.name) or env.project_name(here.root.name), taken(), said),
         # As root the services keep the user of their image: no server of ours runs as root.
-        user_id=os.getuid() or None,
-        group_id=os.getgid() if os.getuid() else None,
-        ca_bundle=bundle,
-        port=_port_finder(said),
-    )
+        "user id": lambda _: os.getuid() or None,
+        "group id": lambda _: os.getgid() if os.getuid() else None,
+        "free port": _port_finder(said),
+        "ca bundle": lambda _: bundle,
+    }
     try:
-        env.write_new(here.env_file, env.create(env.read_text(here.env_template), generate))
-    except FileNotFoundError:
-        raise Refused(f"there is no .env.template in {here.root}: it says which variables .env has to hold") from None
+        env.write_new(here.env_file, env.create(template, makers))
     except FileExistsError:
         return  # another task has just made it
+    except OSError as error:
+        raise Refused(f".env cannot be made in {here.root} ({error.strerror}): let your user write there") from None
     print("\n".join(said), file=sys.stderr)
 
 
 def separate(here: Project, taken: Callable[[], Collection[str]]) -> Mapping[str, str]:
-    """Give `.env` a project name and ports that nobody else uses; return what was written.
+    """Give `.env` a project name and ports that nobody else uses, and not those that it has; return what was written.
+
+    They are another checkout's, whether that runs or not.
 
     :param taken: as for `make`.
-    :raises Refused: there is no usable template, or no port is free.
+    :raises Refused: there is no usable template, no port is free, or `.env` may not be written.
     """
-    template = env.parse_template(env.read_text(here.env_template))
-    find = _port_finder([])
+    before = env.read_text(here.env_file)
+    copied = env.parse(before, {}).values
+    template = env.parse_template(_template(here)).values()
+    ports_of = {one.name: copied.get(one.name) or one.default for one in template if one.directive == "free port"}
+    find = _port_finder([], avoid=(int(port) for port in ports_of.values() if port.isdigit()))
     values: dict[str, str] = {}
-    for variable in template.values():
+    for variable in template:
         if variable.directive == "project name":
-            values[variable.name] = _project_name(here, taken(), [])
+            names = {*taken(), copied.get(variable.name, "")}
+            values[variable.name] = _free_name(env.project_name(here.root.name), names, [])
         elif variable.directive == "free port":
             values[variable.name] = str(find(variable) or variable.default)
-    env.replace(here.env_file, env.with_values(env.read_text(here.env_file), values))
+    try:
+        env.replace(here.env_file, env.with_values(before, values))
+    except OSError as error:
+        raise Refused(f".env cannot be written in {here.root} ({error.strerror}): let your user write there") from None
     return values
 
 
-def _port_finder(said: list[str]) -> Callable[[env.Variable], int | None]:
+def _template(here: Project) -> str:
+    """Return the text of the template.
+
+    :raises Refused: it is missing, or cannot be read.
+    """
+    try:
+        return env.read_text(here.env_template)
+    except FileNotFoundError:
+        raise Refused(f"there is no .env.template in {here.root}: it says which variables .env has to hold") from None
+
+
+def _port_finder(said: list[str], *, avoid: Iterable[int] = ()) -> Callable[[env.Variable], int | None]:
     """Return a function that gives another port where the template's is taken: by a server of the host, or a checkout.
 
     :param said: takes a line for each of them.
+    :param avoid: ports that count as taken.
     """
-    given: set[int] = set()
+    given = set(avoid)
 
     def port(variable: env.Variable) -> int | None:
         wanted = int(variable.default)
@@ -105,12 +145,11 @@ def _port_finder(said: list[str]) -> Callable[[env.Variable], int | None]:
     return port
 
 
-def _project_name(here: Project, taken: Collection[str], said: list[str]) -> str:
-    """Return a Compose project name that no other checkout has.
+def _free_name(wanted: str, taken: Collection[str], said: list[str]) -> str:
+    """Return the Compose project name that is wanted, with a number behind it where another checkout has it.
 
-    :param said: takes a line if it is not the folder's.
+    :param said: takes a line then.
     """
-    wanted = env.project_name(here.root.name)
     names = itertools.chain([wanted], (f"{wanted}-{number}" for number in itertools.count(2)))
     name = next(name for name in names if name not in taken)
     if name != wanted:

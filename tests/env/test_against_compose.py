@@ -16,80 +16,48 @@ from berth import env
 COMPOSE = {"plugin": ["docker", "compose"], "wheel": [str(Path(sys.executable).with_name("docker-compose"))]}
 UNSET = "<unset>"
 
-BARE_AND_QUOTED = [
+ACCEPTED = [
     ("plain", "plain"),
     ("", ""),
-    ("   ", ""),
-    ("  spaces around  ", "spaces around"),
-    ("a\tb", "a\tb"),
-    ("a=b==", "a=b=="),
-    ("=", "="),
+    (" \t", ""),
+    ("a=b== # c", "a=b=="),
     ("it's", "it's"),
     ('say"so', 'say"so'),
     ("x'#'", "x'#'"),
-    ("value # comment", "value"),
-    ("value  \t # a # b", "value"),
+    ("value  # a # b's", "value"),
     ("value #", "value"),
     ("value#kept", "value#kept"),
     ("back\\slash\\n", "back\\slash\\n"),
     ("ends\\", "ends\\"),
-    ("ünïcödé ☃", "ünïcödé ☃"),
+    ("ünïcödé☃", "ünïcödé☃"),
     ("''", ""),
-    ("'' # comment", ""),
-    ('""', ""),
-    ("'a b'", "a b"),
-    ("'a b'#comment", "a b"),
-    ("'a b' # comment", "a b"),
-    ("'a #b'", "a #b"),
-    ("'$$ $BASE ${BASE}'", "$$ $BASE ${BASE}"),
-    ("'it\\'s'", "it's"),
+    ('"" # comment', ""),
+    ("'a #b' # it's", "a #b"),
+    ("'$$ $BASE ${BASE} \"'", '$$ $BASE ${BASE} "'),
     ("'C:\\new'", "C:\\new"),
-    ("'two\nlines'", "two\nlines"),
-    ("'two\n# no comment\n'", "two\n# no comment\n"),
-    ('"a b"', "a b"),
-    ('"a # b" # comment', "a # b"),
-    ('"two\nlines"', "two\nlines"),
-    ('"\\a\\b\\f\\n\\r\\t\\v"', "\a\b\f\n\r\t\v"),
-    ('"\\\\ \\" \\\\n \\\\\\""', '\\ " \\n \\"'),
-    ('"\\x41 \\101 \\c \\z \\\n"', "\\x41 \\101 \\c \\z \\\n"),
-    ("$$", "$"),
+    ('"a # \'b" # comment', "a # 'b"),
+    ('"\\\\ \\" \\\\n \\n \\\\\\""', '\\ " \\n \n \\"'),
     ("$$$$BASE", "$$BASE"),
-    ("$BASE", "base"),
     ("${BASE}x", "basex"),
-    ("\\$BASE", "\\base"),
-    ("$$$BASE", "$base"),
-    ("a$BASE-b", "abase-b"),
-    ('"${BASE} $$ $BASE"', "base $ base"),
-    ('"\\\\$BASE"', "\\base"),
-    ("${BASE:-other}", "base"),
-    ("${BASE-other}", "base"),
-    ("${EMPTY:-other}", "other"),
-    ("${EMPTY-other}", ""),
-    ("${MISSING:-other}", "other"),
-    ("${MISSING-other}", "other"),
-    ("${MISSING:-}", ""),
-    ("${MISSING:-http://x:80/?a-b=c+d}", "http://x:80/?a-b=c+d"),
-    ("${MISSING-a:-b}", "a:-b"),
-    ("${MISSING:-a}b}", "ab}"),
-    ("${MISSING:-\\}}", "\\}"),
-    ("${OUTSIDE}", "from outside"),
-    ("$", "$"),
-    ("a$", "a$"),
-    ("$1 $- $(date) $é", "$1 $- $(date) $é"),
-    ('"$"', "$"),
+    ("$$${BASE}", "$base"),
+    ("\\${BASE}", "\\base"),
+    ("${BASE}}${EMPTY}", "base}"),
+    ('"${BASE} $$ ${OUTSIDE}"', "base $ from outside"),
+    ('"\\\\${BASE}"', "\\base"),
+    ("${SINGLE}${DOUBLE}", '$BASE #\\n"\n'),
 ]
 
 WHOLE_FILES = [
     ("", {}),
     ("\ufeffA=1\n", {"A": "1"}),
     ("A=1\r\nB='x'\r\n\r\n# c\r\nC=\r\n", {"A": "1", "B": "x", "C": ""}),
-    ("A='x\r\ny'\r\nB=2", {"A": "x\r\ny", "B": "2"}),
-    ("  A=1\n\n\n\tB = 2 # c\nC= 3", {"A": "1", "B": "2", "C": "3"}),
+    ("A=1\r", {"A": "1"}),
+    ("  A=1\n\n \t\n\tB=2 # c\nC=3", {"A": "1", "B": "2", "C": "3"}),
     ("export A=1\nexport\tB='2'\nexport=3\nexportD=4", {"A": "1", "B": "2", "export": "3", "exportD": "4"}),
     ("A=1\\\nB=2", {"A": "1\\", "B": "2"}),
-    ("# A=1\n #B=2\nC=3\n#", {"C": "3"}),
+    ("# A=1\n #B='2\nC=3\n#", {"C": "3"}),
     (
-        "A=1\nB=$A\nOUTSIDE=inside\nC=$OUTSIDE",
+        "A=1\nB=${A}\nOUTSIDE=inside\nC=${OUTSIDE}",
         {"A": "1", "B": "1", "OUTSIDE": "from outside", "C": "from outside"},
     ),
     ("BLANK=inside", {"BLANK": ""}),
@@ -111,9 +79,8 @@ PIECES = [
     "$V0",
     "$\u017f",
     "${V0}",
+    "${V1}",
     "${V1:-",
-    "${NONE-",
-    "${V0:+",
     " #",
     "\t#",
 ]
@@ -150,13 +117,15 @@ def values_in_compose(command: list[str], folder: Path, text: str, names: list[s
 
 
 def test_values_are_those_of_compose(compose: list[str], tmp_path: Path) -> None:
-    expected = {f"V{index}": value for index, (_, value) in enumerate(BARE_AND_QUOTED)}
-    text = "BASE=base\nEMPTY=\n" + "".join(f"V{i}={raw}\n" for i, (raw, _) in enumerate(BARE_AND_QUOTED))
+    expected = {f"V{index}": value for index, (_, value) in enumerate(ACCEPTED)}
+    known = {"BASE": "base", "EMPTY": "", "SINGLE": "$BASE #\\n", "DOUBLE": '"\n'}
+    text = "".join(f"{name}={env.quote(value)}\n" for name, value in known.items())
+    text += "".join(f"V{index}={raw}\n" for index, (raw, _) in enumerate(ACCEPTED))
 
     read = env.parse(text, ENVIRON)
 
     assert read.faults == []
-    assert read.values == {"BASE": "base", "EMPTY": "", **expected}
+    assert read.values == {**known, **expected}
     assert values_in_compose(compose, tmp_path, text, list(expected)) == expected
 
 
@@ -174,28 +143,21 @@ def test_files_are_read_like_compose_does(
 bodies = st.lists(st.sampled_from(AWKWARD + PIECES), max_size=5).map("".join)
 raw_values = st.one_of(
     bodies,
-    st.tuples(bodies, st.sampled_from([" # c", "\t# c", "#c", "  ", "\r"])).map("".join),
-    st.tuples(st.sampled_from(["'{}'", '"{}"', '"{}"', "${{V1:-{}}}", '"${{NONE-{}}}"']), bodies).map(
+    st.tuples(bodies, st.sampled_from([" # c", "\t# c", "#c", "  ", "\r", "\rx"])).map("".join),
+    st.tuples(st.sampled_from(["'{}'", "'{}' # c", '"{}"', '"{}"', '"${{V0}}{}"']), bodies).map(
         lambda t: t[0].format(t[1])
     ),
 )
 before_values = st.sampled_from(
-    [*["V{}="] * 6, "V{} = ", "\tV{}=", "export V{}=", "# c\nV{}=", "V{}: ", "V{}", "\x1cV{}="]
+    [*["V{}="] * 6, "V{} = ", "\tV{}=", "export V{}=", "# c\nV{}=", "# c\rV{}=", "V{}: ", "V{}", "\x1cV{}="]
 )
 quick = settings(
     max_examples=30,
     deadline=None,
     derandomize=bool(os.environ.get("CI")),
-    phases=[
-        Phase.explicit,
-        Phase.reuse,
-        Phase.generate,
-    ],  # a difference names its variable, shrinking takes minutes
-    suppress_health_check=[
-        HealthCheck.function_scoped_fixture,
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-    ],
+    # A difference names its variable, shrinking takes minutes.
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
 
@@ -213,11 +175,8 @@ def test_a_file_without_faults_has_the_values_of_compose(
     text = "V0=zero\nV1=\n"
     for index, (before, raw, end) in enumerate(statements, start=2):
         longer = text + before.format(index) + raw + end
-        try:
-            if not env.parse(longer, ENVIRON).faults:
-                text = longer
-        except env.EnvError:
-            pass  # the whole file is refused, so this statement stays out
+        if not env.parse(longer, ENVIRON).faults:
+            text = longer
     read = env.parse(text, ENVIRON)
 
     names = [name for name in read.values if name.isascii()]
@@ -225,8 +184,8 @@ def test_a_file_without_faults_has_the_values_of_compose(
 
 
 any_text = st.one_of(
-    st.lists(st.sampled_from([*AWKWARD, *PIECES, "\r"]), max_size=8).map("".join),
-    st.text(st.characters(exclude_characters="\0", codec="utf-8")),
+    st.lists(st.sampled_from([*AWKWARD, *PIECES]), max_size=8).map("".join),
+    st.text(st.characters(exclude_characters="\0\r", codec="utf-8")),
 )
 
 

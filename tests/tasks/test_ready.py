@@ -145,11 +145,12 @@ def test_all_problems_of_env_are_listed_at_once(project: Path) -> None:
     rows = path.read_text().splitlines()
     rows = [row for row in rows if not row.startswith("DB_NAME=")]
     rows = ["SECRET_KEY=" if row.startswith("SECRET_KEY=") else row for row in rows] + ["DB_NAMES=app"]
+    empty = rows.index("SECRET_KEY=") + 1
     path.write_text("\n".join(rows) + "\n")
     message = (
         ".env does not match .env.template:\n"
         f"  - line {len(rows)}: DB_NAMES is not in .env.template; did you mean DB_NAME?\n"
-        "  - SECRET_KEY is empty\n"
+        f"  - SECRET_KEY is empty: fill in line {empty}\n"
         "  - DB_NAME is missing: add the line `DB_NAME=app`\n"
     )
     assert invoke(project, "ps") == (1, "", message)
