@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from berth.engines.embedded.state import State
+from berth.errors import Refused
 
 HOST = "127.0.0.1"
 LIMIT_S = 10
@@ -37,6 +40,16 @@ def said(file: Path, service: str) -> str:
     except (OSError, http.client.HTTPException, ValueError):
         return f"{service} does not say how many messages are queued, in memory only"
     return sentence(sum(messages(row["Attributes"]) for row in rows), service)
+
+
+def check(state: State, services: Collection[str], line: str) -> None:
+    """:raises Refused: messages would be lost with one of these services.
+
+    :param line: what to type to lose them, without `--yes`.
+    """
+    for service, file in state.in_memory().items():
+        if service in services and (sentence := said(file, service)):
+            raise Refused(f"{sentence}: type `{line} --yes` to throw that away")
 
 
 def messages(attributes: Mapping[str, str]) -> int:

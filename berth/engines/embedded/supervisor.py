@@ -1,23 +1,18 @@
-"""Write the lines that drive the supervisor of a checkout, and ask it for its processes."""
+"""Write the configuration of the supervisor, and ask it for its processes."""
 
 from __future__ import annotations
 
 import hashlib
 import http.client
 import socket as sockets
-import tempfile
 import xmlrpc.client
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from berth.project import Project, State
-
-Argv = list[str]
-
-# A socket's path has 104 bytes on macOS, and the supervisor adds some while it makes it.
-LONGEST = 88
+from berth.engines.embedded.programs import Program
+from berth.engines.embedded.state import State
 
 
 @dataclass(frozen=True)
@@ -36,29 +31,69 @@ class Process:
     pid: int
 
 
-def socket(state: State) -> Path:
-    """Return where the supervisor is asked: in the checkout, unless its path is too long for a socket."""
-    path = state.run / "supervisor.sock"
-    if len(str(path).encode()) <= LONGEST:
-        return path
-    digest = hashlib.sha256(str(path).encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"berth-{digest}.sock"
+def configuration(programs: Sequence[Program], socket: Path, descriptions: Mapping[str, str]) -> str:
+    """Return the configuration of the supervisor; a program whose description changes is restarted by `update`."""
+    parts = [
+        "; Written by Berth at each `up`.",
+        _section(
+            "supervisord",
+            logfile="%(here)s/logs/supervisord.log",
+            logfile_maxbytes="1MB",
+            logfile_backups="1",
+            pidfile="%(here)s/run/supervisord.pid",
+        ),
+        _section("unix_http_server", file=_percent(socket), chmod="0700"),
+        _section("supervisorctl", serverurl=f"unix://{_percent(socket)}"),
+        _section(
+            "rpcinterface:supervisor",
+            **{"supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"},
+        ),
+    ]
+    return "\n".join([*parts, *(_program(program, descriptions[program.service]) for program in programs)])
 
 
-def start_supervisor(here: Project) -> Argv:
-    return _line(here, "supervisord")
+def _program(program: Program, description: str) -> str:
+    several = program.replicas > 1
+    return _section(
+        f"program:{program.service}",
+        command=f'"%(here)s/bin/enter" {program.service}',
+        process_name=f"{program.service}-%(process_num)d" if several else program.service,
+        numprocs=str(program.replicas),
+        numprocs_start="1",
+        autostart="false",
+        autorestart="false" if program.once else "true",
+        # A process counts as started at once: whether it is healthy is for its check to say.
+        startsecs="0",
+        stopsignal=program.stop_signal.name.removeprefix("SIG"),
+        stopwaitsecs=str(round(program.grace)),
+        stopasgroup="true" if program.once else "false",
+        killasgroup="true",
+        redirect_stderr="true",
+        stdout_logfile=f"%(here)s/logs/{program.service}{'-%(process_num)d' if several else ''}.log",
+        stdout_logfile_maxbytes="10MB",
+        stdout_logfile_backups="3",
+        environment=f'BERTH_DESCRIPTION="{hashlib.sha256(description.encode()).hexdigest()}"',
+    )
 
 
-def control(here: Project, *words: str) -> Argv:
-    return [*_line(here, "supervisorctl"), *words]
+def _section(title: str, **values: str) -> str:
+    return "\n".join([f"[{title}]", *(f"{name} = {value}" for name, value in values.items()), ""])
 
 
-def _line(here: Project, command: str) -> Argv:
-    return [here.short(here.state.tools / "bin" / command), "-c", here.short(here.state.supervisor)]
+def _percent(path: Path) -> str:
+    return str(path).replace("%", "%%")
 
 
-def answers(path: Path) -> bool:
-    """Tell whether a supervisor listens there; a socket that a killed one left does not."""
+def answers(state: State) -> bool:
+    """Tell whether a supervisor can be asked; a socket that a killed one left does not count.
+
+    Nor does one whose files were deleted: it runs what is no more.
+    """
+    return state.supervisor.exists() and listens(state.socket)
+
+
+def listens(path: Path) -> bool:
+    """Tell whether anybody listens at a socket."""
     with sockets.socket(sockets.AF_UNIX) as connection:
         try:
             connection.connect(str(path))

@@ -3,8 +3,8 @@
 usage: enter [--user USER] [--process NAME] SERVICE COMMAND...    runs COMMAND, as `docker compose exec` does
        enter SERVICE                                          becomes the service; the supervisor calls this
 
-Called by the command `enter` in .berth/bin, which puts the folder .berth in front. What a service is stands in
-.berth/services/SERVICE.json.
+Called by the command `enter` in .berth/embedded/bin, which puts the folder .berth/embedded in front. What a service is
+stands in services/SERVICE.json there.
 """
 
 from __future__ import annotations
@@ -91,11 +91,18 @@ def end_predecessors(mark: str) -> None:
 
 
 def wait(state: Path, service: dict[str, Any]) -> None:
-    """Wait for what the service depends on, as long as it takes."""
+    """Wait for what the service depends on, as long as it takes, and as there is a supervisor."""
+    supervisor = os.getppid()
+
+    def pause(seconds: float) -> None:
+        if os.getppid() != supervisor:
+            sys.exit("enter: the supervisor was killed")
+        time.sleep(seconds)
+
     for name, condition in service["waits"].items():
         if condition == "service_completed_successfully":
             while not (state / "run" / f"{name}.done").exists():
-                time.sleep(0.05)
+                pause(0.05)
         elif condition == "service_healthy":
             check = read(state, name)["health"]
             while (
@@ -104,14 +111,14 @@ def wait(state: Path, service: dict[str, Any]) -> None:
                     [sys.executable, "-I", __file__, str(state), name, *check], capture_output=True, check=False
                 ).returncode
             ):
-                time.sleep(0.1)
+                pause(0.1)
 
 
 def read(state: Path, name: str) -> dict[str, Any]:
     try:
         service: dict[str, Any] = json.loads((state / "services" / f"{name}.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        sys.exit(f"enter: no service `{name}`: type `./inv up`")
+        sys.exit(f"enter: no service `{name}`: type `inv up`")
     return service
 
 

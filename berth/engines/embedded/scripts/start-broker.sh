@@ -11,7 +11,7 @@ set -Eeuo pipefail
 
 main() {
     if [[ -e $SERVERS/broker-in-python ]]; then
-        exec "$SERVERS/../tools/bin/python" -I "$(dirname "${BASH_SOURCE[0]}")/start_broker_in_memory.py" \
+        exec "$SERVERS/moto/bin/python" -I "$(dirname "${BASH_SOURCE[0]}")/start_broker_in_memory.py" \
             "$MOUNTS/opt/elasticmq.conf" "$HEALTH_PORT" "$HOME/in-memory"
     fi
     rm -f "$HOME/in-memory"

@@ -4,7 +4,7 @@ usage: start_broker_in_memory.py CONFIGURATION PORT MARK
 
 Listens on 127.0.0.1, once the queues are there. Messages live in memory only: MARK is written to say so, with the port
 and the process id in it, for Berth to ask how many there are before it stops this process. Needs the packages of
-requirements/embedded-moto.txt.
+locks/embedded-moto.txt.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Any
 
 HOST = "127.0.0.1"
 NOTICE = (
-    "the broker is moto, as ElasticMQ could not be fetched when .berth/tools was made: queued messages live in memory "
-    "only; `rm -r .berth/tools` while nothing runs lets `up` fetch it again"
+    "the broker is moto, as ElasticMQ could not be fetched when .berth/embedded/servers was made: queued messages live "
+    "in memory only; `rm -r .berth/embedded/servers` while nothing runs lets `up` fetch it again"
 )
 TOKEN = re.compile(
     r"""(?P<skip>[ \t\r]+|(?:\#|//)[^\n]*|include\b[^\n]*)
