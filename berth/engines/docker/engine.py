@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -96,7 +96,7 @@ class Docker:
     def exec(self, service: str, command: Sequence[str], *, user: str | None = None) -> None:
         self._check(service)
         self._refuse_foreign_containers()
-        mark = secrets.token_hex(4)
+        mark = os.urandom(4).hex()
 
         def relay(signal: str) -> list[str]:
             return lines.signal_exec(service, mark=mark, signal=signal, user=user)
