@@ -18,7 +18,6 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import invoke
@@ -86,6 +85,9 @@ class WrapperTask(Task):
 
 class Parser(invoke.parser.Parser):
     """Invoke's parser with the kinds of tasks above; all others are parsed as before."""
+
+    program = "inv"
+    """What is typed to run it."""
 
     def parse_argv(self, argv: list[str]) -> ParseResult:
         """
@@ -158,32 +160,28 @@ class Parser(invoke.parser.Parser):
     def _not_a_number(self, body: list[str]) -> ParseError:
         """Return which option got a word instead of a number."""
         task = next((self.contexts[word] for word in body if word in self.contexts), None)
-        flags = {**(self.initial.flags if self.initial else {}), **(task.flags if task else {})}
-        words = [part for word in body for part in word.split("=", 1)]
-        for option, word in itertools.pairwise(words):
-            if option in flags and flags[option].kind is int and not word.lstrip("-").isdecimal():
-                message = f"`{option}` (`--{flags[option].name}`) takes a number, not `{word}`."
-                if option == "-T" and _argument(task, Command):
-                    message += " docker's option of that name is set where it has to be: leave it out."
-                return self._with_what_to_type(message, task)
+        for option, word in itertools.pairwise([part for typed in body for part in typed.split("=", 1)]):
+            for context in (task, self.initial):
+                if context and option in context.flags and context.flags[option].kind is int and not _is_number(word):
+                    message = f"`{option}` takes a number, not `{word}`."
+                    if option == "-T" and _argument(task, Command):
+                        message += " docker's option of that name is set where it has to be: leave it out."
+                    return self._with_what_to_type(message, task)
         return self._with_what_to_type("an option takes a number.", task)
 
     def _with_what_to_type(self, message: str, task: ParserContext | None) -> ParseError:
-        inv = _called_as()
-        for_one = f", `{inv} --help {task.name}` for its options" if task else ""
-        return ParseError(f"{message} Type `{inv} --list` for the tasks{for_one}", task)
-
-
-def _called_as() -> str:
-    """Return what was typed: the launcher runs a file of that name."""
-    name = Path(sys.argv[0]).name
-    return "./inv" if name == "__main__.py" else name if name == "berth" else "inv"
+        for_one = f", `{self.program} --help {task.name}` for its options" if task else ""
+        return ParseError(f"{message} Type `{self.program} --list` for the tasks{for_one}", task)
 
 
 def unsuitable(reason: str) -> Refused:
     """Return that this Invoke is none that we know."""
     version = f"Invoke {invoke.__version__}"
     return Refused(f"Berth does not fit {version}: {reason}; install the one of requirements/berth.txt")
+
+
+def _is_number(word: str) -> bool:
+    return word.removeprefix("-").isdecimal()
 
 
 def _marked(arguments: list[Argument], kind: type[Argument]) -> list[Argument]:

@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 from invoke import Exit, Program
 from invoke.exceptions import CollectionNotFound, ParseError, UnexpectedExit
@@ -29,9 +30,9 @@ class Berth(Program):
     def run(self, argv: list[str] | None = None, exit: bool = True) -> None:
         """Run the tasks of a command line. An expected end is one line; `--debug` shows its traceback, too.
 
-        :param exit: end the process as well, unless all went well.
+        :param exit: end the process as well, unless all tasks were run.
         """
-        code = 0
+        code = None
         try:
             # As Invoke's `run`, which ends Ctrl-C with 1, and knows no errors but its own.
             self.create_config()
@@ -44,7 +45,7 @@ class Berth(Program):
         except (Exception, KeyboardInterrupt) as error:
             code = self._told(error)
         code = _flushed() or code
-        if exit and code:
+        if exit and code is not None:
             sys.exit(code)
 
     def parse_core(self, argv: list[str] | None) -> None:
@@ -53,10 +54,15 @@ class Berth(Program):
         sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 
     def parse_core_args(self) -> None:
-        self.core = Parser(initial=self.initial_context, ignore_unknown=True).parse_argv(self.argv[1:])
+        self.core = self._parser(initial=self.initial_context, ignore_unknown=True).parse_argv(self.argv[1:])
 
     def _make_parser(self) -> Parser:
-        return Parser(initial=self.initial_context, contexts=self.collection.to_contexts())
+        return self._parser(initial=self.initial_context, contexts=self.collection.to_contexts())
+
+    def _parser(self, **options: Any) -> Parser:
+        parser = Parser(**options)
+        parser.program = self.binary
+        return parser
 
     def load_collection(self) -> None:
         try:
