@@ -1,8 +1,8 @@
 """Let tasks take arguments as a shell user types them.
 
 Invoke has neither optional nor variadic positional arguments (pyinvoke/invoke#159, #378), so `inv logs app` and
-`inv manage migrate --plan` are errors to its parser. Importing this module puts `Parser` in its place, which knows
-three kinds of tasks more, each with one list parameter (``iterable=``):
+`inv manage migrate --plan` are errors to its parser. `Parser` knows three kinds of tasks more, each with one list
+parameter (``iterable=``). `berth.cli` uses it, and `berth.plain_invoke` puts it into Invoke's own program.
 
 - `@task(klass=NamesTask, ...)` takes words that are neither options nor tasks, as in `inv logs app db --tail 5`;
 - `@task(klass=CommandTask, ...)` takes a name, and everything behind it untouched, as in `inv exec app ls -la`; options
@@ -10,23 +10,22 @@ three kinds of tasks more, each with one list parameter (``iterable=``):
 - `@task(klass=WrapperTask, ...)` stands for another program, and takes everything from the first word that is no option
   of its own, as in `inv manage migrate --plan`. `--help` in front is its own where it has options, else the program's.
 
-A `--` may stand in front of what is handed over, and then is not.
+A `--` may stand in front of what is handed over, and then is not. Words behind one that no task takes are refused.
 """
 
 from __future__ import annotations
 
+import itertools
 import sys
-from types import ModuleType
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import invoke
 import invoke.parser
-import invoke.program
-from invoke import Exit
 from invoke.exceptions import ParseError
 from invoke.parser import Argument, ParserContext, ParseResult
 
-from berth.errors import Refused
+from berth.errors import Refused, expected
 from berth.nearest import did_you_mean
 
 
@@ -47,13 +46,20 @@ class Program(Rest):
 
 
 class Task(invoke.Task):  # type: ignore[type-arg]
-    """A task of Berth: what it refuses ends it in one line."""
+    """A task of Berth: what is expected to go wrong ends it in one line, in Invoke's own program, too."""
+
+    unclaimed: ClassVar[Sequence[str]] = ()
+    """Words behind a `--` that no task of this command line takes."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if Task.unclaimed:
+            raise Refused(f"`{self.name}` takes no words: leave out `-- {' '.join(Task.unclaimed)}`")
         try:
             return super().__call__(*args, **kwargs)
-        except Refused as refused:
-            raise Exit(str(refused) or None, code=refused.code) from None
+        except (Exception, KeyboardInterrupt) as error:
+            if (end := expected(error)) is None or end is error:
+                raise
+            raise end from error
 
 
 class NamesTask(Task):
@@ -80,10 +86,13 @@ class WrapperTask(Task):
 class Parser(invoke.parser.Parser):
     """Invoke's parser with the kinds of tasks above; all others are parsed as before."""
 
+    program = "inv"
+    """What is typed to run it."""
+
     def parse_argv(self, argv: list[str]) -> ParseResult:
         """
         :raises ParseError: the command line names no such task or option.
-        :raises Exit: this Invoke handed the words to other tasks than we read.
+        :raises Refused: this Invoke handed the words to other tasks than we read.
         """
         body, command = self._split(argv)
         # Invoke copies every task that it is given: it gets those that are typed.
@@ -92,12 +101,16 @@ class Parser(invoke.parser.Parser):
             result = invoke.parser.Parser(named, self.initial, self.ignore_unknown).parse_argv(body)
         except ParseError as error:
             raise self._explained(error, body) from None
+        except ValueError:
+            raise self._not_a_number(body) from None
+        last = result[-1] if result else None
         if command:
-            argument = _argument(result[-1] if result else None, Rest)
+            argument = _argument(last, Rest)
             if argument is None:
-                raise _unsuitable("its parser put the words behind a task elsewhere")
+                raise unsuitable("its parser put the words behind a task elsewhere")
             for word in command:
                 argument.value = word
+        Task.unclaimed = [] if _argument(last, Rest) or _argument(last, Names) else _rest()
         return result
 
     def _split(self, argv: list[str]) -> tuple[list[str], list[str]]:
@@ -108,7 +121,7 @@ class Parser(invoke.parser.Parser):
             if self._is_value(body, task):
                 body.append(word)
             elif _argument(task, Rest) and not _is_option(word, task):
-                return body, _with_rest(argv[position:])
+                return body, _joined(argv[position:], _rest())
             elif word in self.contexts:
                 task = self.contexts[word]
                 body.append(word)
@@ -116,7 +129,9 @@ class Parser(invoke.parser.Parser):
                 body += [f"--{names.name}", word]
             else:
                 body.append(word)
-        return body, _with_rest([]) if _argument(task, Rest) else []
+        if names := _argument(task, Names):
+            body += [part for word in _rest() for part in (f"--{names.name}", word)]
+        return body, _rest() if _argument(task, Rest) else []
 
     def _is_value(self, body: list[str], task: ParserContext | None) -> bool:
         """Tell whether the word after ``body`` is the value of an option."""
@@ -140,29 +155,33 @@ class Parser(invoke.parser.Parser):
         for flag in task.args.values() if task else ():
             if message == f"Flag {flag!r} needed value and was not given one!":
                 message = f"`--{flag.name}` needs a value."
-        inv = _called_as()
-        for_one = f", `{inv} --help {task.name}` for its options" if task else ""
-        return ParseError(f"{message} Type `{inv} --list` for the tasks{for_one}", task)
+        return self._with_what_to_type(message, task)
+
+    def _not_a_number(self, body: list[str]) -> ParseError:
+        """Return which option got a word instead of a number."""
+        task = next((self.contexts[word] for word in body if word in self.contexts), None)
+        for option, word in itertools.pairwise([part for typed in body for part in typed.split("=", 1)]):
+            for context in (task, self.initial):
+                if context and option in context.flags and context.flags[option].kind is int and not _is_number(word):
+                    message = f"`{option}` takes a number, not `{word}`."
+                    if option == "-T" and _argument(task, Command):
+                        message += " docker's option of that name is set where it has to be: leave it out."
+                    return self._with_what_to_type(message, task)
+        return self._with_what_to_type("an option takes a number.", task)
+
+    def _with_what_to_type(self, message: str, task: ParserContext | None) -> ParseError:
+        for_one = f", `{self.program} --help {task.name}` for its options" if task else ""
+        return ParseError(f"{message} Type `{self.program} --list` for the tasks{for_one}", task)
 
 
-def _called_as() -> str:
-    """Return what was typed: the launcher runs Invoke as a module."""
-    return "./inv" if sys.argv[0].endswith("__main__.py") else "inv"
+def unsuitable(reason: str) -> Refused:
+    """Return that this Invoke is none that we know."""
+    version = f"Invoke {invoke.__version__}"
+    return Refused(f"Berth does not fit {version}: {reason}; install the one of requirements/berth.txt")
 
 
-def install(program: ModuleType) -> None:
-    """Let ``program``, Invoke's module of that name, use `Parser`.
-
-    :raises Exit: it makes its parsers in another way than Invoke 3.0 does, so that ours would never be asked.
-    """
-    methods = [getattr(getattr(program, "Program", None), name, None) for name in ("parse_core_args", "_make_parser")]
-    if not all("Parser" in getattr(getattr(method, "__code__", None), "co_names", ()) for method in methods):
-        raise _unsuitable("its program makes parsers in another way")
-    program.Parser = Parser  # type: ignore[attr-defined]
-
-
-def _unsuitable(reason: str) -> Exit:
-    return Exit(f"Berth does not fit Invoke {invoke.__version__}: {reason}; install the one of requirements/berth.txt")
+def _is_number(word: str) -> bool:
+    return word.removeprefix("-").isdecimal()
 
 
 def _marked(arguments: list[Argument], kind: type[Argument]) -> list[Argument]:
@@ -188,13 +207,11 @@ def _is_option(word: str, task: ParserContext | None) -> bool:
     return word.partition("=")[0] in options
 
 
-def _with_rest(words: list[str]) -> list[str]:
-    """Return ``words`` and what stands behind the first `--` of our command line, which Invoke only keeps joined."""
+def _rest() -> list[str]:
+    """Return what stands behind the first `--` of our command line, which Invoke only keeps joined."""
     arguments = sys.argv[1:]
-    if "--" not in arguments:
-        return words
-    rest = arguments[arguments.index("--") + 1 :]
-    return [*words, "--", *rest] if words else rest
+    return arguments[arguments.index("--") + 1 :] if "--" in arguments else []
 
 
-install(invoke.program)
+def _joined(words: list[str], rest: list[str]) -> list[str]:
+    return [*words, "--", *rest] if "--" in sys.argv[1:] else words

@@ -7,7 +7,9 @@ code is ours. Invoke's runners are not used: they read stdin a byte at a time an
 What a signal does:
 
 - On a terminal Ctrl-C and Ctrl-Z reach the child by themselves, as it is in our process group.
-- A signal that is sent to us alone (`kill`, a CI that runs out of time) is passed on to the child.
+- A signal that is sent to us alone (`kill`, a CI that runs out of time) is passed on to the child and to all that it
+  has started: nox, as most programs, would leave those running, and `docker` ignores what its Compose plugin should
+  have (docker/cli#4402).
 - `docker exec` hands no signal on to the command in the container, which lives on without it. Where a task gives the
   line that does (``relay``), that line runs first; the child then ends by itself.
 """
@@ -15,29 +17,39 @@ What a signal does:
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
+import select
 import shlex
 import signal
 import subprocess
 import sys
-import termios
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from invoke import Context, Exit
+from invoke import Context
 
+from berth import terminal
+from berth.errors import INTERRUPTED as INTERRUPTED
+from berth.errors import Refused
 from berth.redaction import redact
+from berth.terminal import is_terminal as is_terminal
+
+if TYPE_CHECKING:
+    import psutil
 
 COMMAND_NOT_FOUND = 127
-INTERRUPTED = 130
+COMMAND_NOT_EXECUTABLE = 126
 GRACE = 10.0
 """Seconds that a command has to end after a signal that ends us, as with `docker stop`."""
 
-LOCAL_MODES = 3
-"""Where `termios.tcgetattr` has them."""
+PAUSE = 0.5
+"""Seconds after which `docker` is told again to end."""
+
+TICK = 0.1
+"""Seconds between two looks at a child that is to end."""
 
 Relay = Callable[[str], Sequence[str]]
 """Makes the line that hands a signal on, from its name without `SIG`."""
@@ -68,23 +80,25 @@ def run(
     env: Mapping[str, str] | None = None,
     check: bool = True,
     relay: Relay | None = None,
+    grace: float = GRACE,
 ) -> int:
     """Show the line of ``argv``, run it with our own stdio and return its exit code.
 
     :param env: variables to add to our own environment; they are part of the line that is shown.
     :param check: end the task with the child's exit code when it is not 0.
     :param relay: makes the line that hands a signal on to what ``argv`` started elsewhere.
-    :raises Exit: the child failed and ``check`` is true, or the program does not exist.
+    :param grace: seconds that the child has to end after a signal that ends us; then it is killed.
+    :raises Refused: the child failed and ``check`` is true, or the program cannot be started.
     :raises SystemExit: a signal that ends us came while the child ran; it was passed on first.
     """
     print(f"+ {line(argv, cwd=cwd, env=env)}", file=sys.stderr, flush=True)
     if c.config.run.dry:
         return 0
     sys.stdout.flush()
-    with _terminal_kept():
-        code = _Child(c, argv, cwd=cwd, env=env, relay=relay).wait()
+    with terminal.kept():
+        code = _Child(c, argv, cwd=cwd, env=env, relay=relay, grace=grace).wait()
     if check and code != 0:
-        raise Exit(code=code)
+        raise Refused("", code=code)
     return code
 
 
@@ -99,7 +113,7 @@ def capture(
     """Run ``argv`` to read its output; its line is shown only with ``--echo``. Reads happen in a dry run, too.
 
     :param missing: take a program that does not exist for one that failed.
-    :raises Exit: the program does not exist, and ``missing`` is false; or Ctrl-C was typed.
+    :raises Refused: the program cannot be started, and ``missing`` is false; or Ctrl-C was typed.
     """
     if c.config.run.echo:
         print(f"+ {line(argv, cwd=cwd, env=env)}", file=sys.stderr, flush=True)
@@ -113,162 +127,166 @@ def capture(
             text=True,
             errors="replace",
         )
-    except FileNotFoundError:
-        if missing:
+    except OSError as error:
+        refused = _unable(argv, error)
+        if missing and refused.code == COMMAND_NOT_FOUND:
             return subprocess.CompletedProcess(argv, COMMAND_NOT_FOUND, "", f"{argv[0]} is not installed")
-        raise _not_found(argv) from None
+        raise refused from error
     except KeyboardInterrupt:
-        raise Exit(code=INTERRUPTED) from None
+        raise Refused("", code=INTERRUPTED) from None
 
 
-def is_terminal() -> bool:
-    """Tell whether a person types and reads here: docker allocates a terminal only when both ends are one."""
-    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("CI", "").lower() in {"", "0", "false"}
+class _Signals:
+    """Note the signals that come, so that what follows from one is never interrupted by the next."""
+
+    _NOTED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def __enter__(self) -> _Signals:
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
+        self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        # What nohup or a shell's `&` has us ignore stays ignored. SIGCHLD ends the waiting.
+        noted = [signum for signum in self._NOTED if signal.getsignal(signum) != signal.SIG_IGN]
+        self._before: dict[int, Any] = {signum: signal.signal(signum, _note) for signum in [*noted, signal.SIGCHLD]}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for signum, handler in self._before.items():
+            signal.signal(signum, handler)
+        signal.set_wakeup_fd(self._wakeup)
+        self.late = self.wait(0)
+        os.close(self._read)
+        os.close(self._write)
+
+    def wait(self, seconds: float | None) -> list[int]:
+        """Return the numbers of the signals that came; none after ``seconds`` without any."""
+        select.select([self._read], [], [], seconds)
+        try:
+            return [signum for signum in os.read(self._read, 1024) if signum in self._NOTED]
+        except BlockingIOError:
+            return []
 
 
 class _Child:
     """A child process, and what becomes of the signals that come while it runs."""
 
     def __init__(
-        self, c: Context, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None, relay: Relay | None
+        self,
+        c: Context,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str] | None,
+        relay: Relay | None,
+        grace: float,
     ) -> None:
         self._c = c
         self._argv = argv
         self._cwd = cwd
         self._env = env
         self._relay = relay
-        self._child: subprocess.Popen[bytes] | None = None
+        self._grace = grace
+        self._family: dict[psutil.Process, None] = {}
         self._ending: int | None = None
         self._handed_on = False
-        self._early: int | None = None
 
     def wait(self) -> int:
         """Start the child, and return its exit code as a shell gives it.
 
         :raises SystemExit: a signal came that ends us.
         """
-        # In place before the child starts; an exec resets them in the child.
-        handlers = {
-            signal.SIGINT: self._interrupt,
-            signal.SIGTERM: self._terminate,
-            signal.SIGHUP: self._terminate,
-            signal.SIGALRM: self._kill,
-        }
-        previous: dict[int, Any] = {
-            signum: signal.signal(signum, handler)
-            for signum, handler in handlers.items()
-            # What nohup or a shell's `&` has us ignore stays ignored.
-            if signal.getsignal(signum) != signal.SIG_IGN
-        }
-        try:
+        with _Signals() as signals:
             try:
                 self._child = subprocess.Popen(self._argv, cwd=self._cwd, env=_environment(self._env))
-            except FileNotFoundError:
-                raise _not_found(self._argv) from None
-            if self._early is not None:
-                self._send(self._early)
-            # While the child works: at our exit the collector would go through all that was imported, for 15 ms.
-            gc.freeze()
-            code = self._child.wait()
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            for signum, handler in previous.items():
-                signal.signal(signum, handler)
-        if self._ending is not None:
-            if not self._handed_on:
-                # What it started may have begun only after the signal came.
-                self._hand_on(self._ending)
-            raise SystemExit(128 + self._ending)
-        return code if code >= 0 else 128 - code
+            except OSError as error:
+                raise _unable(self._argv, error) from error
+            while (code := self._child.poll()) is None or self._has_orphans():
+                for signum in signals.wait(None if self._ending is None else TICK):
+                    self._take(signum)
+                self._insist()
+        self._ending = self._ending or next((signum for signum in signals.late if signum != signal.SIGINT), None)
+        if self._ending is None:
+            return code if code >= 0 else 128 - code
+        if not self._handed_on:
+            # What the child started elsewhere may have begun only after the signal came.
+            self._hand_on(self._ending)
+        raise SystemExit(128 + self._ending)
 
-    def _interrupt(self, signum: int, frame: FrameType | None) -> None:
+    def _take(self, signum: int) -> None:
+        if signum != signal.SIGINT and self._ending is None:
+            self._ending = signum
+            self._deadline = time.monotonic() + self._grace
+            self._again = time.monotonic() + PAUSE
         # Ctrl-C reaches a child by itself, and a second one would make Compose kill.
-        if self._child is None:
-            self._early = signum
-        elif not self._hand_on(signum) and not _is_typed():
+        if not self._hand_on(signum) and not (signum == signal.SIGINT and terminal.interrupts()):
             self._send(signum)
 
-    def _terminate(self, signum: int, frame: FrameType | None) -> None:
-        again = self._ending is not None
-        self._ending = self._ending or signum
-        if again or not self._hand_on(signum):
-            self._send(signum)
-        else:
-            signal.setitimer(signal.ITIMER_REAL, GRACE)
-
-    def _kill(self, signum: int, frame: FrameType | None) -> None:
-        self._hand_on(signal.SIGKILL)
-        self._send(signal.SIGTERM)
+    def _insist(self) -> None:
+        """Repeat what ends us: `docker` loses it in its first moments, before there is a plugin; in the end, kill."""
+        if self._ending is None:
+            return
+        if time.monotonic() >= self._deadline:
+            self._deadline = float("inf")
+            self._hand_on(signal.SIGKILL)
+            self._send(signal.SIGKILL)
+        elif self._argv[0] == "docker" and not self._handed_on and time.monotonic() >= self._again:
+            self._again = time.monotonic() + PAUSE
+            self._take(self._ending)
 
     def _hand_on(self, signum: int) -> bool:
         """Run the line of ``relay``, and tell whether there was something to signal."""
-        if self._relay is None or self._child is None:
+        if self._relay is None:
             return False
         argv = self._relay(signal.Signals(signum).name.removeprefix("SIG"))
         self._handed_on = capture(self._c, argv, cwd=self._cwd, env=self._env).returncode == 0
         return self._handed_on
 
     def _send(self, signum: int) -> None:
-        """Signal the innermost processes: on a terminal `docker` does not hand SIGTERM on to its Compose plugin."""
+        """Signal the child and all that it has started, parents first."""
         import psutil  # not at every start of `inv`
 
-        if self._child is None:
-            self._early = signum
-            return
         with contextlib.suppress(psutil.NoSuchProcess):
-            family = [psutil.Process(self._child.pid), *psutil.Process(self._child.pid).children(recursive=True)]
-            parents = {process.ppid() for process in family}
-            for process in family:
-                if process.pid not in parents:
-                    process.send_signal(signum)
+            child = psutil.Process(self._child.pid)
+            # A dictionary keeps the order.
+            self._family |= dict.fromkeys([child, *child.children(recursive=True)])
+        for process in self._family:
+            # Some of them end with others, and one that runs as another user is that one's parent's to end.
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                process.send_signal(signum)
+
+    def _has_orphans(self) -> bool:
+        """Tell whether something of a child that had to end still runs."""
+        import psutil
+
+        def runs(process: psutil.Process) -> bool:
+            try:
+                return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+            except psutil.NoSuchProcess:
+                return False
+
+        return self._ending is not None and self._deadline != float("inf") and any(map(runs, self._family))
 
 
-@contextlib.contextmanager
-def _terminal_kept() -> Iterator[None]:
-    """Leave the terminal as it was: a child that is killed while it reads single keys leaves them unseen."""
-    try:
-        before = termios.tcgetattr(sys.stdin.fileno())
-    except (termios.error, OSError, ValueError):
-        yield  # no terminal
-        return
-    try:
-        yield
-    finally:
-        # From the background it would stop us.
-        if _in_foreground():
-            termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, before)
-
-
-def _is_typed() -> bool:
-    """Tell whether a SIGINT may come from the keyboard: where a child reads single keys, Ctrl-C is one of them."""
-    return _in_foreground() and bool(termios.tcgetattr(sys.stdin.fileno())[LOCAL_MODES] & termios.ISIG)
-
-
-def _in_foreground() -> bool:
-    try:
-        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
-    except (OSError, ValueError):
-        return False
+def _note(signum: int, frame: FrameType | None) -> None:
+    """Let Python write the number to the pipe of `_Signals`."""
 
 
 def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
-    return {**_looks(), **os.environ, **(extra or {})}
+    return {**terminal.looks(), **os.environ, **(extra or {})}
 
 
-def _looks() -> dict[str, str]:
-    """Return what makes Compose, BuildKit and others print plain text where no person reads; all else stays theirs."""
-    dumb = os.environ.get("TERM") == "dumb"
-    if is_terminal() and not dumb:
-        return {}
-    colours = {} if "FORCE_COLOR" in os.environ else {"NO_COLOR": "1", "COMPOSE_ANSI": "never"}
-    return {"COMPOSE_PROGRESS": "plain", "BUILDKIT_PROGRESS": "plain", **colours}
-
-
-def _not_found(argv: Sequence[str]) -> Exit:
-    if argv[0] == "docker":
-        return Exit(
+def _unable(argv: Sequence[str], error: OSError) -> Refused:
+    """Return why a program was not started."""
+    program = argv[0]
+    if error.filename is not None and error.filename != program:
+        return Refused(f"{error.filename}: {error.strerror}")  # the folder
+    if not isinstance(error, FileNotFoundError):
+        return Refused(f"`{program}` cannot be run: {error.strerror}", code=COMMAND_NOT_EXECUTABLE)
+    if program == "docker":
+        return Refused(
             "docker is not installed: install Docker Engine or Docker Desktop with Compose, "
             "see https://docs.docker.com/engine/install/",
             code=COMMAND_NOT_FOUND,
         )
-    return Exit(f"`{argv[0]}` is not installed, or not on PATH", code=COMMAND_NOT_FOUND)
+    return Refused(f"`{program}` is not installed, or not on PATH", code=COMMAND_NOT_FOUND)

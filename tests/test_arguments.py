@@ -1,4 +1,4 @@
-"""What tasks receive for what is typed, with Invoke's own Program in front."""
+"""What tasks receive for what is typed, with our own program in front, and with Invoke's."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import invoke
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from invoke import Context, Exit, Program, Task, task
+from invoke import Collection, Context, Program, Task, task
 from invoke.parser import ParseResult
 
-from berth import arguments
+from berth import arguments, plain_invoke
 from berth.arguments import CommandTask, NamesTask, WrapperTask
-from berth.collection import collection
+from berth.cli import Berth
+from berth.errors import Refused
 
 LIST = "Type `inv --list` for the tasks"
 Received = list[tuple[Any, ...]]
@@ -51,7 +52,7 @@ def tasks(received: Received) -> list[Task]:
         """Test inside a built image."""
         received.append(("test-in-container", command, image))
 
-    @task
+    @task(klass=arguments.Task)
     def down(c: Context, volumes: bool = False) -> None:
         """Stop the services."""
         received.append(("down", volumes))
@@ -59,20 +60,32 @@ def tasks(received: Received) -> list[Task]:
     @task(iterable=["label"])
     def plain(c: Context, label: list[str], tag: str = "") -> None:
         """A task of Invoke's own kind."""
-        received.append(("plain", label, tag))
+        received.append(("plain", label, tag, *[c.remainder] * bool(c.remainder)))
 
-    return [up, logs, exec_, manage, test_in_container, down, plain]
+    @task(klass=NamesTask, iterable=["name"])
+    def stop(c: Context, name: list[str]) -> None:
+        """Stop the services."""
+        received.append(("stop", name))
+
+    return [up, logs, stop, exec_, manage, test_in_container, down, plain]
 
 
-@pytest.fixture
-def type_(monkeypatch: pytest.MonkeyPatch) -> Type:
+@pytest.fixture(params=["berth", "plain inv"])
+def type_(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Type:
     """Return a function that runs `inv WORDS` and returns what the tasks received, in their order."""
+    if request.param == "plain inv":
+        # As in a process of that program, which never sees ours, and is changed for good.
+        monkeypatch.setattr(invoke.program, "Parser", invoke.program.Parser)
+        monkeypatch.delitem(sys.modules, "berth.cli")
+        plain_invoke.install()
 
     def run(*words: str) -> Received:
         received: Received = []
         argv = ["inv", *words]
         monkeypatch.setattr(sys, "argv", argv)
-        Program(namespace=collection(__file__, *tasks(received)), name="inv", binary="inv").run(argv)
+        program = Berth("inv") if request.param == "berth" else Program(name="inv", binary="inv")
+        program.namespace = Collection(*tasks(received))
+        program.run(argv)
         return received
 
     return run
@@ -99,6 +112,11 @@ def type_(monkeypatch: pytest.MonkeyPatch) -> Type:
         (["up", "-T", "5", "app"], [("up", ["app"], False, False)]),
         (["up", "manage", "up", "--build"], [("up", [], False, False), ("manage", ["up", "--build"])]),
         (["up", "exec", "app", "up"], [("up", [], False, False), ("exec", ["app", "up"])]),
+        (["stop", "--", "app"], [("stop", ["app"])]),
+        (["stop", "db", "--", "app", "--yes", "up"], [("stop", ["db", "app", "--yes", "up"])]),
+        (["stop", "--"], [("stop", [])]),
+        (["down", "stop", "--", "app"], [("down", False), ("stop", ["app"])]),
+        (["plain", "--", "a", "-b"], [("plain", [], "", "a -b")]),
         (["plain", "--label", "a", "--label", "b", "--tag", "up"], [("plain", ["a", "b"], "up")]),
         (["plain", "--tag=é 'x'", "up"], [("plain", [], "é 'x'"), ("up", [], False, False)]),
     ],
@@ -248,6 +266,16 @@ def test_help_of_a_task_can_be_asked_for_in_front(
         (["down", "ups"], f"no task is called `ups`: did you mean `up`? {LIST}, `inv --help down` for its options\n"),
         (["zzz"], f"no task is called `zzz`. {LIST}\n"),
         (["logs", "--tail"], f"`--tail` needs a value. {LIST}, `inv --help logs` for its options\n"),
+        (
+            ["exec", "-T", "db", "psql"],
+            "`-T` takes a number, not `db`. docker's option of that name is set where it has to be: leave it out. "
+            f"{LIST}, `inv --help exec` for its options\n",
+        ),
+        (
+            ["up", "--command-timeout=x"],
+            f"`--command-timeout` takes a number, not `x`. {LIST}, `inv --help up` for its options\n",
+        ),
+        (["up", "down", "--", "app", "db"], "`up` takes no words: leave out `-- app db`\n"),
     ],
 )
 def test_what_is_unknown_is_named_with_the_nearest_and_what_to_type(
@@ -258,15 +286,22 @@ def test_what_is_unknown_is_named_with_the_nearest_and_what_to_type(
     assert capsys.readouterr().err == message
 
 
-def test_invoke_that_makes_its_parser_elsewhere_is_refused() -> None:
+def test_invoke_that_makes_its_parser_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "berth.cli")
     module = types.ModuleType("program")
     module.Program = type("Program", (), {"parse_core_args": lambda self: None})
-    with pytest.raises(Exit) as error:
-        arguments.install(module)
+    with pytest.raises(Refused) as error:
+        plain_invoke.install(module)
     assert str(error.value) == (
         f"Berth does not fit Invoke {invoke.__version__}: its program makes parsers in another way; "
         "install the one of requirements/berth.txt"
     )
+    assert not hasattr(module, "Parser")
+
+
+def test_our_own_program_leaves_invokes_as_it_is() -> None:
+    module = types.ModuleType("program")
+    plain_invoke.install(module)
     assert not hasattr(module, "Parser")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from invoke import Collection
 
+from berth import plain_invoke
 from berth.tasks import checks, db, django, env, images, stack
 
 CONTENTS = (
@@ -40,6 +41,7 @@ def collection(tasks_file: str, *own: Callable[..., Any] | ModuleType | Collecti
     :param tasks_file: `__file__` of that tasks.py; its folder is the project's root.
     :param own: the project's own tasks, modules of tasks, or collections.
     """
+    plain_invoke.install()
     namespace = Collection(*CONTENTS, *own)
     namespace.configure(
         {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import sys
 
 from invoke import Context, task
@@ -11,6 +11,8 @@ from berth import engines, process, project
 from berth.arguments import NamesTask, WrapperTask
 from berth.compose import throwaway
 from berth.env import prepare
+
+CLEAN_UP_SECONDS = 120.0
 
 
 @task(
@@ -40,7 +42,7 @@ def test_in_container(c: Context, command: list[str], image: str = "dev") -> Non
     engine = engines.docker(c)
     here, name = engine.here, engine.stack().project_name
     files = prepare.compose_files(here)
-    variables = throwaway.variables(files, project_name=name, image=image, run=secrets.token_hex(4))
+    variables = throwaway.variables(files, project_name=name, image=image, run=os.urandom(4).hex())
     stack = engine.under(variables)
     if not c.config.run.dry:
         here.reports.mkdir(exist_ok=True)
@@ -61,4 +63,5 @@ def test_in_container(c: Context, command: list[str], image: str = "dev") -> Non
 def check(c: Context, name: list[str]) -> None:
     """Run the checks of noxfile.py, all of them or those that you name: `inv check lint types`."""
     sessions = ["--session", *name] if name else []
-    process.run(c, [sys.executable, "-m", "nox", *sessions], cwd=project.current(c).root)
+    # Sessions remove their stacks when they are told to end.
+    process.run(c, [sys.executable, "-m", "nox", *sessions], cwd=project.current(c).root, grace=CLEAN_UP_SECONDS)

@@ -43,7 +43,7 @@ def short_complaint(c: Context, here: Project) -> str | None:
 
 def files_tell() -> bool:
     """Tell whether there is a client, the engine's socket takes connections, and Compose's file is there."""
-    folder = Path(os.environ.get("DOCKER_CONFIG") or Path("~/.docker").expanduser())
+    folder = Path(os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"))
     try:
         config = (folder / "config.json").read_text(encoding="utf-8")
     except OSError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -95,7 +95,7 @@ class Docker:
     def exec(self, service: str, command: Sequence[str], *, user: str | None = None) -> None:
         self._check(service)
         self._refuse_foreign_containers()
-        token = secrets.token_hex(4)
+        token = os.urandom(4).hex()
 
         def relay(signal: str) -> list[str]:
             return lines.signal_exec(service, mark=token, signal=signal, user=user)
