@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth import base_images
-from berth.base_images import Recipe
+from berth.base_images import builder
+from berth.base_images.builder import Recipe
+from berth.errors import Refused
 
 FOLDER = builder.RECIPES
 
@@ -24,7 +25,7 @@ def write_recipe(folder: Path, name: str, text: str) -> None:
 def sourced(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `code` in a bash that has sourced the script `build`."""
     return subprocess.run(
-        ["bash", "-c", f"source {shlex.quote(str(FOLDER / 'build'))}; {code}"],
+        ["bash", "-c", f"source {shlex.quote(str(builder.BUILD))}; {code}"],
         env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **environment},
         capture_output=True,
         text=True,
@@ -33,8 +34,8 @@ def sourced(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_recipes_of_the_repository_fill_the_image_variables() -> None:
-    recipes = base_images.read_recipes(FOLDER)
-    assert base_images.variables(recipes) == {
+    recipes = builder.read_recipes(FOLDER)
+    assert builder.variables(recipes) == {
         "PYTHON_IMAGE": "local/python:3.13",
         "POSTGRES_IMAGE": "local/postgres:18",
         "BROKER_IMAGE": "local/elasticmq:1.7.1",
@@ -43,14 +44,14 @@ def test_the_recipes_of_the_repository_fill_the_image_variables() -> None:
 
 def test_every_folder_of_the_repository_is_a_recipe() -> None:
     folders = {path.name for path in FOLDER.glob("[!.]*") if path.is_dir()}
-    assert {recipe.name for recipe in base_images.read_recipes(FOLDER)} == folders
+    assert {recipe.name for recipe in builder.read_recipes(FOLDER)} == folders
 
 
 def test_a_recipe_comes_after_its_base(tmp_path: Path) -> None:
     write_recipe(tmp_path, "a", "VARIABLE=A_IMAGE\nTAG=local/a:1\nBASE=c\n")
     write_recipe(tmp_path, "b", "VARIABLE=B_IMAGE\nTAG=local/b:1\nBASE=a\n")
     write_recipe(tmp_path, "c", "# the first\nVARIABLE=C_IMAGE\nTAG='local/c:1'\nPACKAGES=\"x y\"\n")
-    assert base_images.read_recipes(tmp_path) == [
+    assert builder.read_recipes(tmp_path) == [
         Recipe("c", "C_IMAGE", "local/c:1"),
         Recipe("a", "A_IMAGE", "local/a:1", "c"),
         Recipe("b", "B_IMAGE", "local/b:1", "a"),
@@ -59,13 +60,10 @@ def test_a_recipe_comes_after_its_base(tmp_path: Path) -> None:
 
 def test_only_missing_images_are_built() -> None:
     recipes = [Recipe("c", "C", "local/c:1"), Recipe("a", "A", "local/a:1", "c")]
-    folder = Path("docker/base-images")
-    assert base_images.build_lines(recipes, folder, []) == [
-        ["docker/base-images/build", "c"],
-        ["docker/base-images/build", "a"],
-    ]
-    assert base_images.build_lines(recipes, folder, ["local/c:1"]) == [["docker/base-images/build", "a"]]
-    assert base_images.build_lines(recipes, folder, {"local/c:1", "local/a:1"}) == []
+    build = str(builder.BUILD)
+    assert builder.build_lines(recipes, []) == [[build, "c"], [build, "a"]]
+    assert builder.build_lines(recipes, ["local/c:1"]) == [[build, "a"]]
+    assert builder.build_lines(recipes, {"local/c:1", "local/a:1"}) == []
 
 
 def test_all_problems_of_recipes_are_named_at_once(tmp_path: Path) -> None:
@@ -73,8 +71,8 @@ def test_all_problems_of_recipes_are_named_at_once(tmp_path: Path) -> None:
     write_recipe(tmp_path, "b", "rm -r x")
     write_recipe(tmp_path, "c", "VARIABLE=C TAG=c:1 BASE=nowhere")
     write_recipe(tmp_path, "d", "TAG='d")
-    with pytest.raises(ValueError, match="recipe") as raised:
-        base_images.read_recipes(tmp_path)
+    with pytest.raises(Refused) as raised:
+        builder.read_recipes(tmp_path)
     assert str(raised.value).splitlines() == [
         f"{tmp_path}/a/recipe.conf: TAG not set",
         f"{tmp_path}/b/recipe.conf: 'rm' is not of the form NAME=value",
@@ -86,14 +84,14 @@ def test_all_problems_of_recipes_are_named_at_once(tmp_path: Path) -> None:
 def test_recipes_that_build_on_each_other_are_refused(tmp_path: Path) -> None:
     write_recipe(tmp_path, "a", "VARIABLE=A TAG=a:1 BASE=b")
     write_recipe(tmp_path, "b", "VARIABLE=B TAG=b:1 BASE=a")
-    with pytest.raises(ValueError, match=f"^{re.escape(str(tmp_path))}: the recipes build on each other: "):
-        base_images.read_recipes(tmp_path)
+    with pytest.raises(Refused, match=f"^{re.escape(str(tmp_path))}: the recipes build on each other: "):
+        builder.read_recipes(tmp_path)
 
 
 @given(st.dictionaries(st.from_regex(r"[A-Z_][A-Z0-9_]{0,9}", fullmatch=True), st.text(), max_size=4))
 def test_assignments_reads_what_shlex_quotes(values: dict[str, str]) -> None:
     text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
-    assert base_images.assignments(text) == values
+    assert builder.assignments(text) == values
 
 
 def test_a_host_mirror_is_found_in_deb822_and_one_line_sources(tmp_path: Path) -> None:
@@ -145,7 +143,7 @@ def test_a_host_without_a_debian_mirror_is_told_to_name_one(tmp_path: Path) -> N
         "",
         (
             "[base-images] this machine's apt knows no Debian mirror: "
-            "name one, `DEBIAN_MIRROR=URL docker/base-images/build NAME`\n"
+            f"name one, `DEBIAN_MIRROR=URL {builder.BUILD} NAME`\n"
         ),
     )
 
@@ -172,7 +170,7 @@ def test_a_host_without_mmdebstrap_is_told_what_to_type(tmp_path: Path) -> None:
 
 
 def test_an_unknown_image_is_named_beside_the_known_ones() -> None:
-    made = subprocess.run([FOLDER / "build", "redis"], capture_output=True, text=True, check=False)
+    made = subprocess.run([builder.BUILD, "redis"], capture_output=True, text=True, check=False)
     assert (made.returncode, made.stderr) == (
         1,
         "[base-images] no base image `redis`: there are elasticmq postgres python\n",

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-RECIPE = Path(__file__).parents[1] / "docker" / "base-images" / "elasticmq"
+from berth.base_images import builder
+
+RECIPE = builder.RECIPES / "elasticmq"
 
 
 def fetch(folder: Path) -> subprocess.CompletedProcess[str]:

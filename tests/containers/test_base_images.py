@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from berth.base_images import builder
+
 pytestmark = [pytest.mark.containers, pytest.mark.usefixtures("engine")]
 
-FOLDER = Path(__file__).parents[2] / "docker" / "base-images"
 PYTHON, POSTGRES, ELASTICMQ = "local/python:3.13", "local/postgres:18", "local/elasticmq:1.7.1"
 Run = Callable[..., str]
 
@@ -601,14 +602,14 @@ def test_elasticmq_reads_its_file_and_keeps_messages_on_a_fresh_volume(
 
 
 def test_a_wrong_checksum_fails_the_build(tmp_path: Path) -> None:
-    folder = tmp_path / "base-images"
-    shutil.copytree(FOLDER, folder)
+    shutil.copytree(builder.RECIPES, folder := tmp_path / "recipes")
+    shutil.copy(builder.BUILD, tmp_path)
     lock = folder / "elasticmq" / "jgo.lock.toml"
     right = lock.read_text().split('sha256 = "')[1].split('"')[0]
     lock.write_text(lock.read_text().replace(right, "0" * 64))
     recipe = folder / "elasticmq" / "recipe.conf"
     recipe.write_text(recipe.read_text().replace("TAG=local/elasticmq:1.7.1", "TAG=local/elasticmq:wrong"))
-    made = subprocess.run([folder / "build", "elasticmq"], capture_output=True, text=True, check=False, timeout=300)
+    made = subprocess.run([tmp_path / "build", "elasticmq"], capture_output=True, text=True, check=False, timeout=300)
     assert made.returncode != 0
     assert "cannot fetch the jars of jgo.lock.toml:" in made.stderr
     assert f"elasticmq-server_2.13-1.7.1.jar: sha256 is {right}, locked is {'0' * 64}" in made.stderr

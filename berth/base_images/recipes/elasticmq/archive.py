@@ -17,6 +17,7 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 START_TIMEOUT = 60  # seconds
 
@@ -57,7 +58,7 @@ def record(target: Path, java: str) -> None:
         raise RuntimeError(f"the server ended with {server.returncode} and wrote no {target}/elasticmq.aot")
 
 
-def wait_for_health(url: str, server: subprocess.Popen) -> None:
+def wait_for_health(url: str, server: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_TIMEOUT
     while True:
         try:
@@ -78,12 +79,13 @@ def exchange_messages(url: str) -> None:
     call(url, "GetQueueAttributes", QueueUrl=queue, AttributeNames=["All"])
 
 
-def call(url: str, action: str, **arguments: object) -> dict:
+def call(url: str, action: str, **arguments: object) -> dict[str, Any]:
     """Ask the server as boto3 does, in SQS's JSON protocol. Returns the decoded answer."""
     headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"AmazonSQS.{action}"}
     request = urllib.request.Request(url, json.dumps(arguments).encode(), headers)
     with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.loads(answer.read() or b"{}")
+        found: dict[str, Any] = json.loads(answer.read() or b"{}")
+    return found
 
 
 def main(arguments: list[str]) -> int:

@@ -1,0 +1,78 @@
+"""Sessions of nox that test a Django project. To import this module from a noxfile.py is to have them.
+
+    from berth.sessions import test_django, test_in_container
+
+The packages come from the locks that the images are built from: `prod` and `test` in requirements/, and one
+`dev-NAME.txt` for each other set of packages to try the project on.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import nox
+from invoke import Context
+
+from berth import env
+from berth.engines.docker import client
+from berth.project import Project
+
+REQUIRE_ENGINE = "BERTH_REQUIRE_ENGINE"
+"""The variable that, being 1, lets a test that needs an engine fail without one."""
+# Clean-up of a stack takes a while; nox would kill it after a fraction of a second.
+CLEAN_UP_SECONDS = 120.0
+
+
+def images(requirements: Path) -> list[str]:
+    """Return the images to test in: for development, the shipped one, and one for each lock `dev-NAME.txt`.
+
+    :param requirements: the folder of the locks.
+    """
+    return ["dev", "test", *sorted(lock.stem for lock in requirements.glob("dev-*.txt"))]
+
+
+def on_this_host(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment in which the project reaches, from the host, the services that `inv up` publishes.
+
+    :param variables: what `.env` says.
+    """
+    broker = f"127.0.0.1:{variables.get('BROKER_PUBLISHED_PORT') or 9324}"
+    return {
+        **variables,
+        "DB_HOST": "127.0.0.1",
+        "DB_PORT": variables.get("DB_PUBLISHED_PORT") or "5432",
+        "CELERY_BROKER_URL": f"sqs://{broker}",
+        "SQS_QUEUE_URLS": f"default=http://{broker}/000000000000/default",
+    }
+
+
+@nox.session(name="test-django", venv_backend="uv|virtualenv", reuse_venv=True)
+def test_django(session: nox.Session) -> None:
+    """Test the Django project on the host, against the services that `inv up` publishes; what is down is skipped."""
+    for lock in ("prod", "test"):
+        session.install("--quiet", "--require-hashes", "--requirement", f"requirements/{lock}.txt")
+    file, report = Path(".env"), Path("reports/junit-host.xml").absolute()
+    variables = env.read(file, {}).values if file.exists() else {}
+    session.chdir(variables.get("DJANGO_FOLDER") or "app")
+    session.run("pytest", f"--junitxml={report}", *session.posargs, env=on_this_host(variables) if variables else {})
+
+
+@nox.session(name="test-in-container", venv_backend="none")
+@nox.parametrize("image", images(Path("requirements")))
+def test_in_container(session: nox.Session, image: str) -> None:
+    """Test the Django project inside an image, in a stack of its own."""
+    if os.environ.get(REQUIRE_ENGINE) != "1" and (complaint := _no_engine()):
+        session.skip(complaint)
+    line = (sys.executable, "-m", "invoke", "test-in-container", f"--image={image}", "--", *session.posargs)
+    session.run(*line, external=True, interrupt_timeout=CLEAN_UP_SECONDS, terminate_timeout=CLEAN_UP_SECONDS)
+
+
+def _no_engine() -> str | None:
+    """Return why no engine answers, None: one does. The client alone may be installed without one."""
+    if shutil.which("docker") is None:
+        return "docker is not installed"
+    return client.short_complaint(Context(), Project(Path.cwd()))
