@@ -7,10 +7,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from berth.collection import collection
 from invoke import Config, Context
 
 from berth import project
-from berth.collection import collection
 from berth.project import Project
 
 

@@ -29,7 +29,9 @@ def test_nothing_is_stopped_where_nothing_uses_the_database(dry: Dry, folder: Pa
     path = folder / "docker" / "docker-compose.yml"
     before = path.read_text()
     try:
-        path.write_text(re.sub(r"\n      (?:# .*|db: \{condition: .*\})(?=\n)", "", before).replace("depends_on:\n\n", "\n"))
+        path.write_text(
+            re.sub(r"\n      (?:# .*|db: \{condition: .*\})(?=\n)", "", before).replace("depends_on:\n\n", "\n")
+        )
         lines = dry("reset-db", "--yes")
     finally:
         path.write_text(before)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from invoke import Context
 
 from berth import process
-from berth.compose.config import Stack
 from berth.compose import taken
+from berth.compose.config import Stack
 from berth.engines.embedded import files, leftovers, lines, messages, programs, supervisor, watch
 from berth.engines.embedded.plan import Plan
 from berth.engines.embedded.programs import Program

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from berth.services import Stack
 
 from berth import programs
 from berth.project import State
-from berth.services import Stack
 
 STATE = State(Path("/project/.berth"))
 SCRIPTS = ["start-broker.sh", "start-database.sh"]
