@@ -118,7 +118,7 @@ def assignment(row: str) -> re.Match[str] | None:
 
 def optional(row: str) -> re.Match[str] | None:
     """Return the parts of `# NAME=value`, likewise; `# NAME=value does this` is a sentence."""
-    return assignment(row[2:]) if row.startswith("# ") and row[2:3].strip() else None
+    return assignment(row[2:]) if row.startswith("# ") and "=" in row and row[2] not in " \t" else None
 
 
 def with_values(text: str, values: Mapping[str, str]) -> str:
