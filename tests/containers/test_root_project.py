@@ -42,7 +42,9 @@ from django.urls import path
 urlpatterns = [path("", lambda request: HttpResponse(static("shop.css")))]
 """
 WSGI = "from django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n"
-MANAGE = "import sys\nfrom django.core.management import execute_from_command_line\nexecute_from_command_line(sys.argv)\n"
+MANAGE = (
+    "import sys\nfrom django.core.management import execute_from_command_line\nexecute_from_command_line(sys.argv)\n"
+)
 FILES = {
     "manage.py": MANAGE,
     "assets/shop.css": "body { color: teal }\n",

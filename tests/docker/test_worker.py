@@ -12,7 +12,6 @@ import psutil
 import pytest
 from servers import APP, Broker, running, wait_until
 
-
 CELERY_APP = """
 import os, time
 from celery import Celery
@@ -52,18 +51,21 @@ def worker_environment(container: Any, tmp_path: Path) -> Any:
     (tmp_path / "code/shop.py").write_text(CELERY_APP)
 
     def environment(broker: Broker, queue: str = "default", **variables: str) -> dict[str, str]:
-        return container(
-            BERTH_LIB=str(APP),
-            WORKER_HEARTBEAT_FILE=str(tmp_path / "heartbeat"),
-            WORKER_SOFT_SHUTDOWN_TIMEOUT="1",
-            CELERY_BROKER_URL=f"sqs://x:x@127.0.0.1:{broker.port}",
-            QUEUE=queue,
-            QUEUE_URL=broker.url(queue),
-            CELERY_APP="shop",
-            CELERY_CONCURRENCY="1",
-            PYTHONUNBUFFERED="1",
-            PYTHONDONTWRITEBYTECODE="1",
-        ) | variables
+        return (
+            container(
+                BERTH_LIB=str(APP),
+                WORKER_HEARTBEAT_FILE=str(tmp_path / "heartbeat"),
+                WORKER_SOFT_SHUTDOWN_TIMEOUT="1",
+                CELERY_BROKER_URL=f"sqs://x:x@127.0.0.1:{broker.port}",
+                QUEUE=queue,
+                QUEUE_URL=broker.url(queue),
+                CELERY_APP="shop",
+                CELERY_CONCURRENCY="1",
+                PYTHONUNBUFFERED="1",
+                PYTHONDONTWRITEBYTECODE="1",
+            )
+            | variables
+        )
 
     return environment
 
