@@ -1,4 +1,4 @@
-"""The quick start of Invoke: the same program, without what no task needs."""
+"""The quick import of Invoke: the same package, without what no task needs."""
 
 from __future__ import annotations
 
@@ -8,26 +8,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from doors import DOORS, ROOT
 
 from berth import start
 
-ROOT = Path(__file__).parents[1]
-START = ROOT / "berth" / "start.py"
+BERTH = DOORS["./inv"]
 
 
 def python(code: str) -> str:
     """Return what a new Python prints that knows this module as `start`."""
     line = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); from berth import start; {code}"]
     return subprocess.run(line, capture_output=True, text=True, check=True, timeout=60).stdout
-
-
-def test_start_does_what_invoke_does() -> None:
-    lines = ([sys.executable, str(START)], [sys.executable, "-m", "invoke"])
-    for words in (["--version"], ["--list"], ["--help", "exec"], ["nothing"]):
-        ours, theirs = (
-            subprocess.run([*line, *words], cwd=ROOT, capture_output=True, text=True, timeout=60) for line in lines
-        )
-        assert (ours.returncode, ours.stdout, ours.stderr) == (theirs.returncode, theirs.stdout, theirs.stderr)
 
 
 def test_nothing_slow_is_imported() -> None:
@@ -59,9 +50,7 @@ def test_invoke_still_reads_a_file_of_the_project(tmp_path: Path) -> None:
     (tmp_path / "tasks.py").write_text(
         "from invoke import task\n@task\ndef show(c):\n    print(c.config.colour)\n    raise SystemExit(7)\n"
     )
-    made = subprocess.run(
-        [sys.executable, str(START), "show"], cwd=tmp_path, capture_output=True, text=True, timeout=60
-    )
+    made = subprocess.run([*BERTH, "show"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (made.returncode, made.stdout, made.stderr) == (7, "['red', 'green']\n", "")
 
 

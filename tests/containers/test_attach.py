@@ -20,7 +20,7 @@ def running_afterwards(stack: Stack) -> Iterator[Stack]:
     ok(stack.inv("up"))
 
 
-@pytest.mark.parametrize(("signum", "code"), [(None, 0), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize(("signum", "code"), [(None, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
 def test_attach_shows_all_output_and_ctrl_c_stops_the_services(
     running_afterwards: Stack, signum: signal.Signals | None, code: int
 ) -> None:

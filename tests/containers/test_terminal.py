@@ -1,15 +1,18 @@
-"""Commands in containers, driven as from a keyboard: keys, signals, sizes, exit codes, and what stays behind."""
+"""Commands in containers, driven as from a keyboard: keys, signals, sizes, exit codes, and what stays behind.
+
+`stack.task` is plain `inv`; what hangs on the program is tested with `./inv`, too.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import shlex
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable
 
@@ -24,6 +27,8 @@ from hypothesis import strategies as st
 pytestmark = pytest.mark.containers
 
 ESCAPE = "\x1b"
+MARKED = "--env BERTH_EXEC=[0-9a-f]{8}"
+Task = Callable[..., "list[str]"]
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -40,6 +45,14 @@ def running(stack: Stack, mark: str) -> bool:
     return mark in ok(stack.compose("top", "app")).stdout
 
 
+@pytest.fixture(params=["./inv", "plain inv"])
+def task(stack: Stack, request: pytest.FixtureRequest) -> Task:
+    """Return a function that gives the line of a task, by our own program and by Invoke's."""
+    if request.param == "plain inv":
+        return stack.task
+    return lambda *words: stack.command(sys.executable, str(stack.root / "berth" / "__main__.py"), *words)
+
+
 @pytest.fixture
 def mark() -> str:
     """A number of seconds that no other command sleeps for."""
@@ -49,9 +62,9 @@ def mark() -> str:
 # keys
 
 
-def test_every_prompt_gets_its_first_key(stack: Stack) -> None:
+def test_every_prompt_gets_its_first_key(stack: Stack, task: Task) -> None:
     script = "for number in range(5): print('got', repr(input(f'word {number}? ')))"
-    child = stack.spawn(stack.task("exec", "app", "python", "-c", script))
+    child = stack.spawn(task("exec", "app", "python", "-c", script))
     for number in range(5):
         child.expect_exact(f"word {number}? ")
         child.sendline(f"{number}key")
@@ -62,7 +75,7 @@ def test_every_prompt_gets_its_first_key(stack: Stack) -> None:
 def test_what_is_typed_ahead_is_kept(stack: Stack) -> None:
     script = "import time; time.sleep(2); print('got', repr(input()))"
     child = stack.spawn(stack.task("exec", "app", "python", "-c", script))
-    child.expect_exact("+ docker compose exec app python")
+    child.expect(rf"\+ docker compose exec {MARKED} app python")
     child.sendline("typed early")
     child.expect_exact("got 'typed early'\r\n")
     assert ended(child) == 0
@@ -129,8 +142,8 @@ def test_a_resize_of_the_window_arrives(stack: Stack) -> None:
 # signals
 
 
-def test_ctrl_c_ends_a_command(stack: Stack, mark: str) -> None:
-    child = stack.spawn(stack.task("exec", "app", "sleep", mark))
+def test_ctrl_c_ends_a_command(stack: Stack, task: Task, mark: str) -> None:
+    child = stack.spawn(task("exec", "app", "sleep", mark))
     child.expect_exact(f"sleep {mark}\r\n")
     within(10, lambda: running(stack, mark), "the command runs")
     child.sendintr()
@@ -139,11 +152,11 @@ def test_ctrl_c_ends_a_command(stack: Stack, mark: str) -> None:
     assert "Traceback" not in child.before
 
 
-def test_ctrl_c_ends_a_command_in_a_pipe(stack: Stack, mark: str) -> None:
+def test_ctrl_c_ends_a_command_in_a_pipe(stack: Stack, task: Task, mark: str) -> None:
     """It has no terminal in the container then; docker itself leaves it running."""
-    line = f"{shlex.join(stack.task('exec', 'app', 'sleep', mark))} | cat; exit ${{PIPESTATUS[0]}}"
+    line = f"{shlex.join(task('exec', 'app', 'sleep', mark))} | cat; exit ${{PIPESTATUS[0]}}"
     child = stack.spawn(["bash", "-c", line])
-    child.expect_exact(f"exec -T app sleep {mark}\r\n")
+    child.expect(rf"exec -T {MARKED} app sleep {mark}\r\n")
     within(10, lambda: running(stack, mark), "the command runs")
     child.sendintr()
     assert ended(child) == 130
@@ -155,17 +168,17 @@ def test_ctrl_c_ends_a_command_in_a_pipe(stack: Stack, mark: str) -> None:
     ("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)], ids=["TERM", "HUP", "INT"]
 )
 def test_a_signal_to_inv_ends_the_command_and_its_children(
-    stack: Stack, mark: str, kind: str, signum: signal.Signals, code: int
+    stack: Stack, task: Task, mark: str, kind: str, signum: signal.Signals, code: int
 ) -> None:
     command = ["sh", "-c", f"sleep {mark}; echo and then"]
     if kind == "terminal":
-        child = stack.spawn(stack.task("exec", "app", *command))
+        child = stack.spawn(task("exec", "app", *command))
         within(10, lambda: running(stack, mark), "the command runs")
         child.kill(signum)
         assert ended(child) == code
     else:
         with subprocess.Popen(
-            stack.task("exec", "app", *command),
+            task("exec", "app", *command),
             cwd=stack.root,
             env=stack.environment,
             stdin=subprocess.PIPE,
@@ -188,6 +201,34 @@ def test_a_signal_lets_the_command_clean_up_and_shows_what_it_says(stack: Stack)
     child.kill(signal.SIGTERM)
     child.expect_exact("cleaned up\r\n")
     assert ended(child) == 143
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["app", "python", "-c", "import os; os.execvp('sleep', ['sleep', '{}'])"],
+        ["--user", "root", "app", "sh", "-c", "sleep {}; :"],
+        ["app", "sh", "-c", "setsid sleep {} & wait"],
+    ],
+    ids=["another program", "another user", "another session"],
+)
+def test_a_signal_finds_what_the_command_became(stack: Stack, mark: str, line: list[str]) -> None:
+    child = stack.spawn(stack.task("exec", *(word.format(mark) for word in line)))
+    within(10, lambda: running(stack, f"sleep {mark}"), "the command runs")
+    child.kill(signal.SIGTERM)
+    assert ended(child) == 143
+    assert not running(stack, mark)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5])
+def test_a_signal_in_the_first_moments_of_docker_is_not_lost(stack: Stack, seconds: float) -> None:
+    child = stack.spawn(stack.task("logs", "--follow", "--tail", "1"))
+    child.expect_exact("+ docker compose logs --follow --tail 1\r\n")
+    time.sleep(seconds)
+    told = time.monotonic()
+    child.kill(signal.SIGTERM)
+    assert ended(child) == 143
+    assert time.monotonic() - told < 8
 
 
 def test_a_signal_spares_the_same_command_of_others(stack: Stack, mark: str) -> None:
@@ -238,9 +279,9 @@ def test_a_build_can_be_left(stack: Stack, end: str) -> None:
     assert child.before.rpartition(f"{ESCAPE}[?25")[2][:1] in {"h", ""}
 
 
-def test_ctrl_z_stops_and_fg_goes_on(stack: Stack) -> None:
+def test_ctrl_z_stops_and_fg_goes_on(stack: Stack, task: Task) -> None:
     shell = stack.spawn(["bash", "--norc", "--noprofile", "-i"])
-    shell.sendline(shlex.join(stack.task("logs", "--follow", "--tail", "1", "migrate", "app")))
+    shell.sendline(shlex.join(task("logs", "--follow", "--tail", "1", "migrate", "app")))
     shell.expect_exact("+ docker compose logs --follow --tail 1 migrate app\r\n")
     shell.expect(r"(app|migrate)-1")
     shell.sendcontrol("z")
@@ -280,8 +321,8 @@ ENDS: dict[str, Callable[[pexpect.spawn], object]] = {
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_the_terminal_is_as_before_after_every_end(stack: Stack, end: str) -> None:
-    line = shlex.join(stack.task("exec", "app", "sh"))
+def test_the_terminal_is_as_before_after_every_end(stack: Stack, task: Task, end: str) -> None:
+    line = shlex.join(task("exec", "app", "sh"))
     child = stack.spawn(["bash", "-c", f"stty -g; {line}; echo; stty -g; echo over"])
     child.expect(r"([0-9a-f:]{20,})\r\n")
     before = child.match[1]
@@ -300,7 +341,7 @@ def test_in_ci_a_terminal_is_none(stack: Stack) -> None:
         assert ended(child) == 1
     finally:
         del stack.environment["CI"]
-    assert "+ docker compose exec -T app tty\r\n" in child.before
+    assert re.search(rf"\+ docker compose exec -T {MARKED} app tty\r\n", child.before)
     assert "not a tty" in child.before
 
 
@@ -401,17 +442,12 @@ def test_any_words_behind_manage_arrive_as_they_were_typed(stack: Stack, words: 
 def test_exec_runs_as_the_user_asked_for(stack: Stack) -> None:
     made = ok(stack.inv("exec", "--user", "4711", "app", "id", "-u"))
     assert made.stdout == "4711\n"
-    assert made.stderr.splitlines()[0] == "+ docker compose exec -T --user 4711 app id -u"
+    assert re.fullmatch(rf"\+ docker compose exec -T {MARKED} --user 4711 app id -u\n", made.stderr)
 
 
 def test_the_line_that_is_shown_holds_no_secret(stack: Stack) -> None:
     secret = stack.value("DB_PASSWORD")
     made = ok(stack.inv("exec", "app", "env", "PGPASSWORD=hunter2", "sh", "-c", f": {secret}; echo done"))
     assert made.stdout == "done\n"
-    assert made.stderr == "+ docker compose exec -T app env 'PGPASSWORD=***' sh -c ': ***; echo done'\n"
-
-
-def test_plain_inv_of_the_environment_takes_the_same_words(stack: Stack) -> None:
-    inv = os.path.join(os.path.dirname(sys.executable), "inv")
-    made = ok(stack.run([inv, "exec", "app", "python", "-c", PRINT, "--list", "-e", "a  b", ""]))
-    assert json.loads(made.stdout) == ["--list", "-e", "a  b", ""]
+    shown = re.escape("env 'PGPASSWORD=***' sh -c ': ***; echo done'")
+    assert re.fullmatch(rf"\+ docker compose exec -T {MARKED} app {shown}\n", made.stderr)
