@@ -7,20 +7,21 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from berth.collection import collection
 from invoke import Config, Context
 
 from berth import project
 from berth.project import Project
+from berth.tasks import collection
 
 
 def test_paths_are_below_the_root() -> None:
     here = Project(Path("/src/shop"))
-    assert [here.env_file, here.env_template, here.base_images, here.reports] == [
+    assert [here.env_file, here.env_template, here.requirements, here.reports, here.state] == [
         Path("/src/shop/.env"),
         Path("/src/shop/.env.template"),
-        Path("/src/shop/docker/base-images"),
+        Path("/src/shop/requirements"),
         Path("/src/shop/reports"),
+        Path("/src/shop/.berth"),
     ]
 
 
@@ -34,7 +35,7 @@ def test_root_is_the_folder_of_tasks_py(tmp_path: Path) -> None:
     (tmp_path / "shop").mkdir()
     (tmp_path / "link").symlink_to("shop")
     configuration = collection(str(tmp_path / "link" / "tasks.py")).configuration()
-    assert project.of(Context(Config(overrides=configuration))) == Project(tmp_path / "shop")
+    assert project.current(Context(Config(overrides=configuration))) == Project(tmp_path / "shop")
 
 
 def test_caller_is_who_id_says() -> None:

@@ -58,6 +58,8 @@ def variables(text: str) -> list[tuple[str, str, str]]:
 
 
 IN_COMPOSE = {found for file in COMPOSE_FILES for found in variables(without_comments(file))}
+# `NAME:` alone passes a variable on if it is set.
+PASSED_ON = {name for file in COMPOSE_FILES for name in re.findall(r"(?m)^ +([A-Z_]+):$", without_comments(file))}
 
 
 # --- Variables ---------------------------------------------------------------
@@ -77,10 +79,11 @@ def test_variables_are_read_as_compose_reads_them() -> None:
 
 def test_every_variable_of_the_compose_files_stands_in_the_template() -> None:
     assert {variable for variable, _, _ in IN_COMPOSE} - set(TEMPLATE) - SET_BY_BERTH == set()
+    assert PASSED_ON <= set(TEMPLATE)
 
 
 def test_every_variable_of_the_template_is_used() -> None:
-    assert set(TEMPLATE) - {variable for variable, _, _ in IN_COMPOSE} - OF_COMPOSE == set()
+    assert set(TEMPLATE) - {variable for variable, _, _ in IN_COMPOSE} - PASSED_ON - OF_COMPOSE == set()
 
 
 def test_defaults_of_the_compose_file_are_those_of_the_template() -> None:
@@ -168,7 +171,7 @@ def test_images_are_built_without_secrets_at_any_depth() -> None:
 
 # --- Locks -------------------------------------------------------------------
 
-SOURCES = tracked("requirements/*.in", "docker/**/*.in")
+SOURCES = tracked("requirements/*.in", "berth/*.in")
 
 
 def normalised(requirement: str) -> str:
@@ -222,4 +225,15 @@ def test_nox_locks_every_source() -> None:
     assert spec and spec.loader
     noxfile = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(noxfile)
-    assert sorted(noxfile.SOURCES) == sorted(name(source) for source in SOURCES)
+    assert sorted([*noxfile.PROJECT, *noxfile.PARTS]) == sorted(name(source) for source in SOURCES)
+    assert sorted(f"locks/{group}.txt" for group in noxfile.GROUPS) == [name(lock) for lock in tracked("locks/*.txt")]
+
+
+@pytest.mark.parametrize("lock", tracked("requirements/*.txt", "locks/*.txt", "berth/*.txt"), ids=name)
+def test_lock_has_hashes_and_no_address_of_an_index(lock: Path) -> None:
+    entries = re.split(r"\n(?=\S)", without_comments(lock).strip())
+    wrong = [
+        entry.split()[0] for entry in entries if not re.match(r"[\w.\[\]-]+==\S+", entry) or "--hash=" not in entry
+    ]
+    assert wrong == []
+    assert "://" not in without_comments(lock)

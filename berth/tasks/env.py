@@ -6,8 +6,9 @@ from invoke import Context, task
 
 from berth import project
 from berth.arguments import Task
-from berth.engines.docker import client
+from berth.engines.docker import client, mark
 from berth.env import prepare
+from berth.errors import Refused
 
 
 @task(klass=Task)
@@ -16,6 +17,8 @@ def separate(c: Context) -> None:
     here = project.current(c)
     if c.config.run.dry:
         return
-    prepare.check(here)
+    name = prepare.check(here).values.get("COMPOSE_PROJECT_NAME", "")
+    if mark.read(here) == name:
+        raise Refused(f"the project `{name}` is this checkout's own, with its data: nothing is to be separated")
     written = prepare.separate(here, lambda: client.projects(c, here))
     print(f"wrote {', '.join(f'{name}={value}' for name, value in written.items())} into .env")

@@ -48,6 +48,16 @@ def test_separate_gives_a_copied_env_a_name_and_ports_of_its_own(stack: Stack, o
     assert ok(other.inv("down")).returncode == 0
 
 
+def test_a_checkout_is_not_separated_from_its_own_containers(stack: Stack) -> None:
+    before = (stack.root / ".env").read_text()
+    made = stack.inv("env.separate")
+    assert (made.returncode, made.stderr) == (
+        1,
+        f"the project `{stack.name}` is this checkout's own, with its data: nothing is to be separated\n",
+    )
+    assert (stack.root / ".env").read_text() == before
+
+
 def test_a_checkout_that_was_moved_keeps_its_containers(stack: Stack) -> None:
     moved = stack.root.with_name("moved")
     stack.root.rename(moved)

@@ -145,8 +145,7 @@ class Docker:
 
     def _refuse_foreign_containers(self) -> None:
         """:raises Refused: the containers of this name belong to another checkout, whose `.env` was copied."""
-        variables = prepare.variables(self.here).values
-        name = variables["COMPOSE_PROJECT_NAME"]
+        name = prepare.value(self.here, "COMPOSE_PROJECT_NAME")
         # Where ours ran under that name nothing has to be asked.
         if self._variables or mark.read(self.here) == name:
             return
