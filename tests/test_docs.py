@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-import runpy
 import shlex
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
