@@ -178,15 +178,19 @@ class Checkout:
         return found
 
     def remove(self) -> None:
-        """Remove everything of this checkout from the engine, and its files."""
+        """Remove everything of this checkout."""
+        self.remove_from_engine()
+        for folder in (self.root, self.library, self.home):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def remove_from_engine(self) -> None:
+        """Remove everything of this checkout that an engine has."""
         for row in self.leftovers(self.name):
             kind, key = row.split()
             docker(kind, "rm", *["--force"] * (kind != "network"), key)
         listed = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"{self.name}-*").stdout.split()
         if listed:
             docker("image", "rm", "--force", *listed)
-        for folder in (self.root, self.library, self.home):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -256,12 +260,13 @@ def _copy_files(target: Path) -> None:
 
 def _copy_packages(target: Path) -> None:
     """Copy what the product imports to where another user may read it."""
-    for name in _with_needs("invoke", "python-dotenv", "psutil", "virtualenv"):
+    for name in _with_needs("invoke", "python-dotenv", "psutil", "uv"):
         for file in importlib.metadata.files(name) or []:
-            # Not the commands in `../../bin`.
-            if ".." not in file.parts and "__pycache__" not in file.parts:
-                (target / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(file.locate(), target / file)
+            # Commands lie in `../../../bin`; of them only uv is one that its module looks for.
+            copy = target / "bin" / file.name if file.name == "uv" else target / file
+            if ".." not in copy.parts and "__pycache__" not in copy.parts:
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file.locate(), copy)
 
 
 def _with_needs(*names: str) -> set[str]:

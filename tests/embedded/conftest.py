@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
 import pytest
 from containers.checkout import Checkout, checkout, ok
 
-from berth import leftovers
+from berth.engines.embedded import leftovers
 
 PORTS = ("APP", "DB", "BROKER")
 
@@ -22,7 +22,7 @@ class Stack(Checkout):
 
     @property
     def state(self) -> Path:
-        return (self.root / ".berth").resolve()
+        return (self.root / ".berth" / "embedded").resolve()
 
     def processes(self) -> dict[str, list[psutil.Process]]:
         """Return the processes of each service."""
@@ -35,7 +35,11 @@ class Stack(Checkout):
         return found
 
     def supervisor(self) -> psutil.Process:
-        return psutil.Process(int((self.state / "run" / "supervisord.pid").read_text()))
+        (found,) = self.supervisors()
+        return found
+
+    def supervisors(self) -> Sequence[psutil.Process]:
+        return leftovers.supervisors(self.root, ".berth/embedded/supervisord.conf")
 
     def server(self, service: str) -> psutil.Process:
         """Return the process of a server, the parent of all others of it."""
@@ -50,12 +54,27 @@ class Stack(Checkout):
         """Return what the database answers."""
         return ok(self.inv("exec", "db", "psql", "-qAtc", query)).stdout.splitlines()
 
+    @contextlib.contextmanager
+    def edited(self, path: str, before: str, after: str) -> Iterator[None]:
+        """Have other words in a file for a while."""
+        file = self.root / path
+        text = file.read_text(encoding="utf-8")
+        assert before in text
+        file.write_text(text.replace(before, after), encoding="utf-8")
+        try:
+            yield
+        finally:
+            file.write_text(text, encoding="utf-8")
+
     def end(self) -> None:
         """Take the stack down, whatever state it is in, with its data."""
         self.inv("down")
-        state = self.state
-        leftovers.end(leftovers.find(state))
-        shutil.rmtree(state, ignore_errors=True)
+        leftovers.kill(self.supervisors())
+        leftovers.end(leftovers.find(self.state))
+        shutil.rmtree(self.state, ignore_errors=True)
+
+    def remove_from_engine(self) -> None:
+        """No engine has anything of it: there may be none that answers."""
 
 
 def without_docker(made: Checkout) -> None:

@@ -25,14 +25,16 @@ def test_one_line_says_which_engine_runs_and_why(stack: Stack) -> None:
 
 def test_every_line_that_runs_is_shown(stack: Stack) -> None:
     made = ok(stack.inv("exec", "db", "psql", "-qAtc", "SELECT 1"))
-    assert made.stderr.splitlines()[1:] == ["+ .berth/bin/enter db psql -qAtc 'SELECT 1'"]
-    assert ok(stack.run([".berth/bin/enter", "db", "psql", "-qAtc", "SELECT 1"])).stdout == "1\n"
+    assert made.stderr.splitlines()[1:] == ["+ .berth/embedded/bin/enter db psql -qAtc 'SELECT 1'"]
+    assert ok(stack.run([".berth/embedded/bin/enter", "db", "psql", "-qAtc", "SELECT 1"])).stdout == "1\n"
 
 
 def test_a_second_up_changes_nothing_but_migrates(stack: Stack) -> None:
     before = {service: stack.server(service).pid for service in SERVICES}
     made = ok(stack.inv("up"))
-    assert made.stderr.splitlines()[1:] == ["+ .berth/tools/bin/supervisorctl -c .berth/supervisord.conf start migrate"]
+    assert made.stderr.splitlines()[1:] == [
+        "+ .berth/embedded/tools/bin/supervisorctl -c .berth/embedded/supervisord.conf start migrate"
+    ]
     assert {service: stack.server(service).pid for service in SERVICES} == before
 
 
@@ -82,7 +84,7 @@ def test_secrets_are_for_their_owner_only(stack: Stack) -> None:
     secret = stack.value("DB_PASSWORD").encode()
     readable = [
         path
-        for folder in ("bin", "data", "logs", "mounts", "run", "services", "supervisord.conf")
+        for folder in ("bin", "data", "logs", "mounts", "passwords", "run", "services", "supervisord.conf")
         for path in [stack.state / folder, *(stack.state / folder).rglob("*")]
         if path.is_file() and secret in path.read_bytes() and stat.S_IMODE(path.stat().st_mode) & 0o077
     ]
