@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-
 ROOT = Path(__file__).parents[1]
 SECONDS = 300
 
