@@ -1,4 +1,4 @@
-"""The checks of this repository: `./inv check` runs them all, `nox -l` lists them. nox checks, `inv` drives the stack."""
+"""The checks of this repository: `./inv check` runs them all, `nox -l` lists them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PARTS = [
     *(f"berth/engines/embedded/locks/{name}.in" for name in ("embedded", "embedded-moto")),
     "berth/base_images/recipes/elasticmq/requirements.in",
 ]
-# What else goes into `locks/NAME.txt`, with what Berth needs: dependency groups of pyproject.toml. The tests of the suite
+# What goes into `locks/NAME.txt` beside what Berth needs: dependency groups of pyproject.toml. The tests of the suite
 # try the scripts of the images, too, on the packages and versions that the project has.
 BERTH = "berth"
 GROUPS = {

@@ -8,6 +8,7 @@ The packages come from the locks that the images are built from: `prod` and `tes
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -75,4 +76,6 @@ def _no_engine() -> str | None:
     """Return why no engine answers, None: one does. The client alone may be installed without one."""
     if shutil.which("docker") is None:
         return "docker is not installed"
+    # nox shows whatever a library logs.
+    logging.getLogger("invoke").setLevel(logging.WARNING)
     return client.short_complaint(Context(), Project(Path.cwd()))

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from containers.checkout import Checkout, ok
+from containers.checkout import Checkout, free_port, ok
 from installed import Installed, build, install, lock, put_template
 
 # What README says about a project of one's own: no Celery, and no database server.
@@ -26,7 +26,7 @@ VARIABLES = {
 # The project's own packages: none of Celery, none of PostgreSQL.
 PACKAGES = {
     "base": "django\n",
-    "prod": "-r base.in\ngunicorn\n",
+    "prod": "-r base.in\ngunicorn\nwhitenoise[brotli]\n",
     "test": "-c prod.txt\npytest\npytest-cov\npytest-django\n",
     "dev": "-c prod.txt\n-r base.in\n-r test.in\n",
 }
@@ -62,7 +62,9 @@ class Shop(Checkout):
         put_template(self.root, self.installed.python)
         lock(self.root / "requirements", **PACKAGES)
         template = self.root / ".env.template"
-        for name, value in VARIABLES.items():
+        # Those of the template are looked for by others on this machine, too.
+        ports = {f"{name}_PUBLISHED_PORT": str(free_port()) for name in ("APP", "DB", "BROKER")}
+        for name, value in {**VARIABLES, **ports}.items():
             text, changed = re.subn(rf"(?m)^(# )?{name}=.*$", f"{name}={value}", template.read_text())
             assert changed == 1, name
             template.write_text(text)
