@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
+from subprocess import CompletedProcess
 
 from invoke import Context
 
@@ -164,7 +164,7 @@ class Embedded:
         self._check_running(service)
         self.run(service, command, user=user)
 
-    def read(self, service: str, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    def read(self, service: str, command: Sequence[str]) -> CompletedProcess[str]:
         self._check_running(service)
         return process.capture(self.c, lines.enter(self.state, service, command), cwd=self.here.root)
 
