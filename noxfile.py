@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import nox
@@ -10,7 +11,8 @@ import nox
 # The `berth` of this checkout, whichever nox reads this file.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from berth.sessions import test_django, test_in_container
+from berth import env
+from berth.sessions import test_in_container
 
 __all__ = ["lint", "lock", "test", "test_django", "test_in_container", "types"]
 
@@ -65,6 +67,32 @@ def test(session: nox.Session) -> None:
     """Test the suite on the host."""
     install(session, "locks/suite.txt")
     session.run("pytest", "--junitxml=reports/junit-suite.xml", *session.posargs)
+
+
+def on_this_host(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment in which the project reaches, from the host, the services that `inv up` publishes.
+
+    :param variables: what `.env` says.
+    """
+    broker = f"127.0.0.1:{variables.get('BROKER_PUBLISHED_PORT') or 9324}"
+    return {
+        **variables,
+        "DB_HOST": "127.0.0.1",
+        "DB_PORT": variables.get("DB_PUBLISHED_PORT") or "5432",
+        "CELERY_BROKER_URL": f"sqs://{broker}",
+        "SQS_QUEUE_URLS": f"default=http://{broker}/000000000000/default",
+    }
+
+
+@nox.session(name="test-django")
+def test_django(session: nox.Session) -> None:
+    """Test the Django project on the host, against the services that `inv up` publishes; what is down is skipped."""
+    for lock in ("prod", "test"):
+        install(session, f"requirements/{lock}.txt")
+    file, report = Path(".env"), Path("reports/junit-host.xml").absolute()
+    variables = env.read(file, {}).values if file.exists() else {}
+    session.chdir("app")
+    session.run("pytest", f"--junitxml={report}", *session.posargs, env=on_this_host(variables) if variables else {})
 
 
 @nox.session(default=False)

@@ -1,9 +1,8 @@
 """Sessions of nox that test a Django project. To import this module from a noxfile.py is to have them.
 
-    from berth.sessions import test_django, test_in_container
+    from berth.sessions import test_in_container
 
-The packages come from the locks that the images are built from: `prod` and `test` in requirements/, and one
-`dev-NAME.txt` for each other set of packages to try the project on.
+A lock `dev-NAME.txt` in requirements/ is one more set of packages to try the project on.
 """
 
 from __future__ import annotations
@@ -12,13 +11,11 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import nox
 from invoke import Context
 
-from berth import env
 from berth.engines.docker import client
 from berth.project import Project
 
@@ -34,32 +31,6 @@ def images(requirements: Path) -> list[str]:
     :param requirements: the folder of the locks.
     """
     return ["dev", "test", *sorted(lock.stem for lock in requirements.glob("dev-*.txt"))]
-
-
-def on_this_host(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment in which the project reaches, from the host, the services that `inv up` publishes.
-
-    :param variables: what `.env` says.
-    """
-    broker = f"127.0.0.1:{variables.get('BROKER_PUBLISHED_PORT') or 9324}"
-    return {
-        **variables,
-        "DB_HOST": "127.0.0.1",
-        "DB_PORT": variables.get("DB_PUBLISHED_PORT") or "5432",
-        "CELERY_BROKER_URL": f"sqs://{broker}",
-        "SQS_QUEUE_URLS": f"default=http://{broker}/000000000000/default",
-    }
-
-
-@nox.session(name="test-django", venv_backend="uv|virtualenv", reuse_venv=True)
-def test_django(session: nox.Session) -> None:
-    """Test the Django project on the host, against the services that `inv up` publishes; what is down is skipped."""
-    for lock in ("prod", "test"):
-        session.install("--quiet", "--require-hashes", "--requirement", f"requirements/{lock}.txt")
-    file, report = Path(".env"), Path("reports/junit-host.xml").absolute()
-    variables = env.read(file, {}).values if file.exists() else {}
-    session.chdir(variables.get("DJANGO_FOLDER") or "app")
-    session.run("pytest", f"--junitxml={report}", *session.posargs, env=on_this_host(variables) if variables else {})
 
 
 @nox.session(name="test-in-container", venv_backend="none")

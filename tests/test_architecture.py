@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import importlib
 import inspect
 import json
@@ -251,7 +252,7 @@ def test_task_has_a_summary_of_one_line(task: str) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_option_has_a_help_that_is_a_sentence(task: str) -> None:
-    helps = {argument.name: argument.help or "" for argument in TASKS[task].get_arguments()}
+    helps = {argument.name: argument.help or "" for argument in copy.deepcopy(TASKS[task]).get_arguments()}
     assert [option for option, text in helps.items() if not re.fullmatch(r"[A-Z].*\.", text)] == []
 
 

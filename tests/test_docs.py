@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import re
-import runpy
 import shlex
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
+from invoke import Task
 from invoke.loader import FilesystemLoader
+from invoke.parser import Argument
 
 from berth import env
 
@@ -56,11 +60,16 @@ def test_every_option_shown_is_one_of_its_task(document: Path) -> None:
     for words in shown_commands(document):
         if words[1] not in tasks():
             continue
-        known = {flag for argument in module.namespace[words[1]].get_arguments() for flag in flags(argument.names)}
+        known = {flag for argument in arguments(module.namespace[words[1]]) for flag in flags(argument.names)}
         own = words[2 : words.index("--")] if "--" in words else words[2:]
         # What follows the command of another program is that program's.
         if words[1] not in {"exec", "exec-as-host", "manage"}:
             assert {word for word in own if word.startswith("--")} <= known, words
+
+
+def arguments(task: Task) -> list[Argument]:
+    """Return the arguments of a task. Invoke uses their help up as it makes them, so those of a copy."""
+    return copy.deepcopy(task).get_arguments()
 
 
 def flags(names: tuple[str, ...]) -> list[str]:
@@ -69,7 +78,9 @@ def flags(names: tuple[str, ...]) -> list[str]:
 
 @documents(README, CONTRIBUTING)
 def test_every_nox_session_shown_is_there(document: Path) -> None:
-    known = {name.replace("_", "-") for name in runpy.run_path(str(ROOT / "noxfile.py"))["__all__"]}
+    line = [sys.executable, "-c", "import noxfile; print(*noxfile.__all__)"]
+    names = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    known = set(names.replace("_", "-").split())
     text = document.read_text(encoding="utf-8")
     shown = {
         name
