@@ -3,8 +3,8 @@
 More than half of Invoke's import is `unittest.mock`, which brings asyncio, for a class that only tests use,
 `importlib.metadata`, which brings email, for its own version, and YAML, for files that a project need not have
 (pyinvoke/invoke#775: slow start). While Invoke is imported they are stand-ins that do the same; whoever imports these
-modules afterwards gets the real ones. With Invoke 3.0.3 and Python 3.11 `./inv --version` takes 0.06 s of CPU instead of
-0.125 s.
+modules afterwards gets the real ones. With Invoke 3.0.3 and Python 3.11 `./inv --version` takes 0.06 s of CPU instead
+of 0.125 s.
 """
 
 from __future__ import annotations
