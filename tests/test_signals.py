@@ -113,6 +113,28 @@ def test_signals_that_follow_at_once_do_no_harm(start: Start) -> None:
     assert len(errors.splitlines()) == 1, errors
 
 
+def test_sessions_of_nox_end_with_the_task_that_runs_them(folder: Path, inv: Inv) -> None:
+    """nox has no handler for SIGTERM: it would end alone."""
+    (folder / "tasks.py").write_text("from berth.tasks import collection\nnamespace = collection(__file__)\n")
+    child = [sys.executable, "-c", WAITS]
+    (folder / "noxfile.py").write_text(
+        "import nox\n"
+        "@nox.session(venv_backend='none')\n"
+        f"def one(session):\n    session.run(*{child}, external=True)\n"
+        "@nox.session(venv_backend='none')\n"
+        "def two(session):\n    print('two ran')\n"
+    )
+    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    with subprocess.Popen(inv("check"), cwd=folder, env=environment(), **options) as parent:
+        assert parent.stdout is not None and parent.stdout.readline() == "ready\n"
+        family = psutil.Process(parent.pid).children(recursive=True)
+        parent.send_signal(signal.SIGTERM)
+        output = parent.communicate(timeout=SECONDS)[0]
+    assert (parent.returncode, output) == (143, "told 15\ncleaned up\n")
+    assert len(family) == 2
+    assert not any(map(runs, family))
+
+
 def test_child_that_ignores_a_signal_is_killed_with_all_that_it_has_started(start: Start) -> None:
     deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
     began = time.monotonic()

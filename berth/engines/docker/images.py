@@ -6,7 +6,6 @@ plain `docker compose` gives another image, of which nothing is known.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -59,4 +58,6 @@ def _known(here: Project) -> dict[str, dict[str, Any]]:
 
 
 def _digests(here: Project, files: list[Path]) -> dict[str, str]:
+    import hashlib  # not at every start of `inv`
+
     return {str(path.relative_to(here.root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
