@@ -177,7 +177,7 @@ class Parser(invoke.parser.Parser):
 def unsuitable(reason: str) -> Refused:
     """Return that this Invoke is none that we know."""
     version = f"Invoke {invoke.__version__}"
-    return Refused(f"Berth does not fit {version}: {reason}; install the one of requirements/berth.txt")
+    return Refused(f"Berth does not fit {version}: {reason}; install the one that Berth was locked with")
 
 
 def _is_number(word: str) -> bool:

@@ -294,7 +294,7 @@ def test_invoke_that_makes_its_parser_elsewhere_is_refused(monkeypatch: pytest.M
         plain_invoke.install(module)
     assert str(error.value) == (
         f"Berth does not fit Invoke {invoke.__version__}: its program makes parsers in another way; "
-        "install the one of requirements/berth.txt"
+        "install the one that Berth was locked with"
     )
     assert not hasattr(module, "Parser")
 

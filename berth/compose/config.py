@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from berth.errors import Refused
@@ -63,6 +64,11 @@ class Stack:
     def built(self) -> list[str]:
         """Return the services whose image is built here."""
         return [name for name in self.names() if "build" in self._services[name]]
+
+    def dockerfile(self, service: str) -> Path:
+        """Return the file that the image of ``service`` is built by, for one of `built`."""
+        build = self._services[service]["build"]
+        return Path(build["context"]) / build.get("dockerfile", "Dockerfile")
 
     def role(self, service: str) -> str | None:
         """Return what the label ``berth.role`` of ``service`` says."""

@@ -20,9 +20,11 @@ def sources(here: Project, stack: Stack, service: str) -> list[Path]:
     """Return the files that the image of ``service`` is built from, but for the code: its lock, and the scripts."""
     build = stack.definition(service)["build"]
     target, lock = build.get("target", ""), (build.get("args") or {}).get("DEV_LOCK")
-    dockerfile = Path(build["context"]) / build.get("dockerfile", "Dockerfile")
     locks = [here.requirements / f"{lock if target == 'dev' and lock else target}.txt"]
-    return [*filter(Path.is_file, locks), *sorted(path for path in dockerfile.parent.glob("*") if path.is_file())]
+    return [
+        *filter(Path.is_file, locks),
+        *sorted(path for path in stack.dockerfile(service).parent.glob("*") if path.is_file()),
+    ]
 
 
 def changed(here: Project, image: str, key: str, files: list[Path]) -> list[str]:

@@ -62,8 +62,8 @@ def write(plan: Plan) -> bool:
 
 
 def _write_commands(plan: Plan) -> None:
-    state, build = plan.state, plan.stack.definition(plan.app)["build"]
-    for name, text in commands((Path(build["context"]) / build["dockerfile"]).parent, state).items():
+    state = plan.state
+    for name, text in commands(plan.stack.dockerfile(plan.app).parent, state).items():
         _write(state.bin / name, text, mode=0o755)
     for script in lines.SCRIPTS.iterdir():
         if script.name.startswith(("start-", "start_", "ready-")):

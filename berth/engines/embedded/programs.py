@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 from collections.abc import Collection, Mapping, Sequence
@@ -186,7 +187,9 @@ def _binds(definition: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _unmounted(definition: Mapping[str, Any], *, inside: str) -> list[str]:
     """Return the paths of mounts that are neither that of the code nor below it."""
-    targets = [PurePosixPath(mount["target"]) for mount in definition.get("volumes") or []]
+    # /dev/null hides a file of the code, which stays where it is here.
+    mounts = [mount for mount in definition.get("volumes") or [] if mount.get("source") != os.devnull]
+    targets = [PurePosixPath(mount["target"]) for mount in mounts]
     code = [target for target in targets if PurePosixPath(inside).is_relative_to(target)] or [PurePosixPath(inside)]
     return [str(target) for target in targets if not any(target.is_relative_to(folder) for folder in code)]
 
@@ -199,7 +202,10 @@ def _environment(site: Site, name: str) -> dict[str, str]:
     ports = [port for _, port in stack.published(name) if port]
     if ports:
         environment |= {"HEALTH_PORT": ports[0], "LISTEN_ADDRESS": f"{HOST}:{ports[0]}"}
-    if not site.is_code(name):
+    if site.is_code(name):
+        # What the image has in /usr/local/lib/berth, as the start scripts know.
+        environment["BERTH_LIB"] = str(stack.dockerfile(site.app).parent)
+    else:
         environment |= {"DATA": str(data), "MOUNTS": str(mounts), "SERVERS": str(state.servers)}
     if stack.role(name) == "database":
         environment |= {
