@@ -67,8 +67,8 @@ class Stack:
 
     def dockerfile(self, service: str) -> Path:
         """Return the file that the image of ``service`` is built by, for one of `built`."""
-        build = self._services[service]["build"]
-        return Path(build["context"]) / build.get("dockerfile", "Dockerfile")
+        build: dict[str, Any] = self._services[service]["build"]
+        return Path(str(build["context"]), str(build.get("dockerfile", "Dockerfile")))
 
     def role(self, service: str) -> str | None:
         """Return what the label ``berth.role`` of ``service`` says."""

@@ -9,8 +9,6 @@ from invoke import Context, task
 
 from berth import engines, process, project
 from berth.arguments import NamesTask, WrapperTask
-from berth.compose import throwaway
-from berth.env import prepare
 
 CLEAN_UP_SECONDS = 120.0
 
@@ -38,6 +36,9 @@ def test(c: Context, command: list[str]) -> None:
 )
 def test_in_container(c: Context, command: list[str], image: str = "dev") -> None:
     """Test inside a built image, in a stack of its own that is removed afterwards; `nox` calls this for each image."""
+    from berth.compose import throwaway  # not at every start of `inv`
+    from berth.env import prepare
+
     throwaway.stage(image)
     engine = engines.docker(c)
     here, name = engine.here, engine.stack().project_name

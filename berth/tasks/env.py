@@ -6,14 +6,15 @@ from invoke import Context, task
 
 from berth import project
 from berth.arguments import Task
-from berth.engines.docker import client, mark
-from berth.env import prepare
 from berth.errors import Refused
 
 
 @task(klass=Task)
 def separate(c: Context) -> None:
     """Give this checkout a project name and ports of its own, after its .env was copied from another one."""
+    from berth.engines.docker import client, mark  # not at every start of `inv`
+    from berth.env import prepare
+
     here = project.current(c)
     if c.config.run.dry:
         return

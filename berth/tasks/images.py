@@ -6,15 +6,17 @@ import sys
 
 from invoke import Context, task
 
-from berth import engines, env, process
+from berth import engines, process
 from berth.arguments import Task
-from berth.base_images import builder
-from berth.engines.docker import lines
 
 
 @task(klass=Task)
 def base(c: Context) -> None:
     """Build the base images from packages, where no registry can be reached, and name them in .env."""
+    from berth import env  # not at every start of `inv`
+    from berth.base_images import builder
+    from berth.engines.docker import lines
+
     here = engines.docker(c).here
     recipes = builder.read_recipes(builder.RECIPES)
     present = process.capture(c, lines.images(), cwd=here.root).stdout.split()
