@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from dry_project import Result, invoke, make_env
+from invoke import Context
+
+from berth.engines.embedded import leftovers, lines
+from berth.engines.embedded.engine import Embedded
+from berth.errors import Refused
+from berth.project import Project
 
 Inv = Callable[..., Result]
 NOTHING = "nothing runs here\n"
@@ -66,7 +73,7 @@ def test_an_engine_that_answers_is_taken_without_a_word(engine: None, inv: Inv) 
 
 
 def test_what_was_started_without_containers_goes_on_so(engine: None, project: Path) -> None:
-    (project / ".berth" / "run").mkdir(parents=True)
+    (project / ".berth" / "embedded" / "run").mkdir(parents=True)
     message = "engine: embedded, without containers (the services were started so; `./inv down` ends that)\n"
     assert invoke(project, "down") == (0, "", message + NOTHING)
 
@@ -95,18 +102,49 @@ def test_nothing_is_installed_to_say_that_nothing_runs(project: Path, words: str
 
 def test_a_dry_run_shows_what_would_be_installed(project: Path) -> None:
     (project / "requirements").mkdir()
-    for name in ("embedded.txt", "dev.txt"):
-        (project / "requirements" / name).touch()
+    (project / "requirements" / "dev.txt").touch()
     made = invoke(project, "--dry", "up", BERTH_ENGINE="embedded")
-    shown = [line.partition(" -m ")[2] or line for line in made.errors.splitlines() if line.startswith("+ ")]
-    install = "pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes --requirement requirements/"
+    shown = [line.replace(sys.executable, "PYTHON") for line in made.errors.splitlines() if line.startswith("+ ")]
+    sync = "+ PYTHON -m uv pip sync --quiet --require-hashes --only-binary :all: --python .berth/embedded"
+    package = lines.LOCKS.parent
     assert shown == [
-        "virtualenv --quiet .berth/tools",
-        f"{install}embedded.txt",
-        "+ docker/embedded/install-broker.sh .berth/tools/bin/python .berth/servers",
-        "virtualenv --quiet .berth/packages",
-        f"{install}dev.txt",
+        "+ PYTHON -m uv venv --quiet --python PYTHON .berth/embedded/tools",
+        f"{sync}/tools {package}/locks/embedded.txt",
+        f"+ bash {package}/scripts/install-broker.sh .berth/embedded/tools/bin/python .berth/embedded/servers PYTHON",
+        "+ PYTHON -m uv venv --quiet --python PYTHON .berth/embedded/packages",
+        f"{sync}/packages requirements/dev.txt",
     ]
     assert made.code == 0
     assert made.errors.endswith("\nwhat comes next depends on what would be installed\n")
     assert not (project / ".berth").exists()
+
+
+def test_a_missing_lock_is_named_before_anything_is_installed(project: Path) -> None:
+    made = invoke(project, "up", BERTH_ENGINE="embedded")
+    lock = project / "requirements" / "dev.txt"
+    assert (made.code, made.errors.splitlines()[1:]) == (
+        1,
+        [f"there is no {lock}: without containers it is what the services are installed from"],
+    )
+    assert not (project / ".berth").exists()
+
+
+def test_data_that_ran_in_docker_is_not_hidden_behind_an_empty_database(
+    project: Path, without_docker: dict[str, str]
+) -> None:
+    (project / ".berth").mkdir()
+    (project / ".berth" / "docker").write_text(f"{project}\nshop\n")
+    made = invoke(project, "ps", **without_docker)
+    assert (made.code, made.output) == (1, "")
+    assert made.errors == (
+        "the services of this checkout ran in Docker, as the project `shop`, and their data is there; now docker is "
+        "not installed: start Docker and repeat the command, or type BERTH_ENGINE=embedded in front of it for services "
+        "without containers, with a database of their own\n"
+    )
+
+
+def test_without_containers_nothing_is_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(leftovers.TASK, "")  # the engine sets it for what it starts
+    engine = Embedded(Context(), Project(tmp_path))
+    with pytest.raises(Refused, match=r"^without containers nothing can be mounted: type BERTH_ENGINE=docker in front"):
+        engine.run("app", ["pytest"], mounts=["/a:/b"])

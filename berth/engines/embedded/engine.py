@@ -194,6 +194,7 @@ class Embedded:
         :raises Refused: see `install.update`; and in a dry run, where what comes next depends on it.
         """
         dry = self.c.config.run.dry
+        install.check(self.here, self.state)
         if not dry:
             self.state = state.make(self.here)
         install.update(self.c, self.here, self.state, stop=self._stop_for_installation)

@@ -109,10 +109,9 @@ def update(c: Context, here: Project, state: State, *, stop: Callable[[], None])
     """Install what is not there, or is older than its lock. What cannot be had for now leaves the older one working.
 
     :param stop: stops the services, as what they run on is to change.
-    :raises Refused: something was never installed and cannot be had, a lock is missing, or this Python is too old.
+    :raises Refused: something was never installed, and cannot be had.
     """
     todo = [part for part in parts(here, state) if not part.is_current()]
-    _check(todo)
     stale = [] if c.config.run.dry else [part.folder for part in todo if _cannot_be_had(c, part)]
     if all(part.folder in stale for part in todo):
         return
@@ -152,8 +151,12 @@ def _say_stale(part: Part, reason: str) -> None:
     print("\n".join(filter(None, [reason, old])), file=sys.stderr)
 
 
-def _check(todo: Sequence[Part]) -> None:
-    """:raises Refused: see `update`."""
+def check(here: Project, state: State) -> None:
+    """Make sure that `update` has what it needs, before it changes anything.
+
+    :raises Refused: a lock is missing, or this Python is too old.
+    """
+    todo = [part for part in parts(here, state) if not part.is_current()]
     for path in [part.lock for part in todo if isinstance(part, Virtualenv)]:
         if not path.is_file():
             raise Refused(f"there is no {path}: without containers it is what the services are installed from")

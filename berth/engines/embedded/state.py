@@ -165,7 +165,7 @@ def make(here: Project) -> State:
     state = of(here)
     _adopt(here.state.resolve(), state)
     if state.socket.parent != state.run:
-        _make_private(state.socket.parent)
+        make_private(state.socket.parent)
     return state
 
 
@@ -211,7 +211,7 @@ def _adopt(before: Path, state: State) -> None:
     )
 
 
-def _make_private(folder: Path) -> None:
+def make_private(folder: Path) -> None:
     """Make a folder below one that everybody may write, unless it is there.
 
     :raises Refused: it is, but not ours alone.

@@ -1,10 +1,9 @@
-"""Processes that are ours by their environment, and who holds a port."""
+"""Processes that are ours by their environment, or by their command line."""
 
 from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from berth import leftovers
+from berth.engines.embedded import leftovers
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -69,15 +68,6 @@ def test_what_does_not_end_is_killed(start: Start, tmp_path: Path, monkeypatch: 
     assert leftovers.find(tmp_path) == []
 
 
-def test_the_holder_of_a_port_is_named() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        found = leftovers.holder("127.0.0.1", port)
-        assert found is not None
-        assert found.pid == os.getpid()
-    assert leftovers.holder("127.0.0.1", port) is None
-
-
 def test_the_end_of_a_process_is_waited_for(start: Start) -> None:
     process = start()
     assert not leftovers.wait_for_end(process.pid, 0.1)
@@ -88,9 +78,36 @@ def test_the_end_of_a_process_is_waited_for(start: Start) -> None:
     assert time.monotonic() < began + 30
 
 
-def test_commands_of_a_folder_are_found(tmp_path: Path) -> None:
-    (tmp_path / "waiter").write_text("import time\ntime.sleep(60)\n")
-    with subprocess.Popen([sys.executable, "waiter"], cwd=tmp_path) as process:
-        assert [found.pid for found in leftovers.find_commands("waiter", tmp_path)] == [process.pid]
-        assert leftovers.find_commands("waiter", tmp_path.parent) == []
-        process.kill()
+def test_commands_that_tasks_have_started_are_told_from_typed_ones(tmp_path: Path) -> None:
+    (tmp_path / "supervisorctl").write_text("import time\nprint('there', flush=True)\ntime.sleep(60)\n")
+    line = [sys.executable, "supervisorctl"]
+    typed = {name: value for name, value in os.environ.items() if name != leftovers.TASK}
+    with (
+        subprocess.Popen(line, cwd=tmp_path, env=typed, stdout=subprocess.PIPE) as user,
+        subprocess.Popen(line, cwd=tmp_path, env={**typed, leftovers.TASK: "/a"}, stdout=subprocess.PIPE) as task,
+    ):
+        for process in (user, task):
+            assert process.stdout
+            process.stdout.readline()
+        try:
+            assert [found.pid for found in leftovers.commands(Path("/a"))] == [task.pid]
+            assert leftovers.commands(Path("/b")) == []
+        finally:
+            user.kill()
+            task.kill()
+
+
+def test_supervisors_are_found_by_their_line_and_folder(tmp_path: Path) -> None:
+    (tmp_path / "supervisord").write_text("import time\nprint('there', flush=True)\ntime.sleep(60)\n")
+    line = [sys.executable, "supervisord", "-c", "ours.conf"]
+    with subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        try:
+            assert [found.pid for found in leftovers.supervisors(tmp_path, "ours.conf")] == [process.pid]
+            assert leftovers.supervisors(tmp_path, "theirs.conf") == []
+            assert leftovers.supervisors(tmp_path.parent, "ours.conf") == []
+            leftovers.kill(leftovers.supervisors(tmp_path, "ours.conf"))
+            assert leftovers.supervisors(tmp_path, "ours.conf") == []
+        finally:
+            process.kill()

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from berth.services import Stack
 
-from berth import programs
-from berth.project import State
+from berth.compose.config import Stack
+from berth.engines.embedded import files, plan, programs, supervisor
+from berth.engines.embedded.plan import Plan
+from berth.engines.embedded.state import State
+from berth.errors import Refused
 
-STATE = State(Path("/project/.berth"))
-SCRIPTS = ["start-broker.sh", "start-database.sh"]
+STATE = State(Path("/project"), Path("/project/.berth/embedded"))
+SCRIPTS = ["start-broker.sh", "start-database.sh", "ready-database.sh"]
 SYSTEM = ":".join(programs.SYSTEM_PATH)
 
 
@@ -72,9 +74,12 @@ def stack(**changes: dict[str, Any]) -> Stack:
     return Stack(json.dumps({"name": "shop", "services": found}))
 
 
+def planned(**changes: dict[str, Any]) -> Plan:
+    return plan.make(stack(**changes), STATE, scripts=SCRIPTS, paths=["/tools/pg"])
+
+
 def made(**changes: dict[str, Any]) -> dict[str, programs.Program]:
-    found = programs.programs(stack(**changes), "site", STATE, scripts=SCRIPTS, paths=["/tools/pg"])
-    return {program.service: program for program in found}
+    return {program.service: program for program in planned(**changes).programs}
 
 
 def test_services_come_behind_those_they_depend_on() -> None:
@@ -97,14 +102,69 @@ def test_another_image_is_run_by_the_script_of_its_role() -> None:
     found = made()
     assert (list(found["store"].command), found["store"].folder) == (
         ["start-database.sh"],
-        "/project/.berth/data/store",
+        "/project/.berth/embedded/data/store",
     )
-    assert (list(found["queue"].command), found["queue"].folder) == (["start-broker.sh"], "/project/.berth/data/queue")
+    assert (list(found["queue"].command), found["queue"].folder) == (
+        ["start-broker.sh"],
+        "/project/.berth/embedded/data/queue",
+    )
     assert found["store"].files == [("/project/docker/reset.sh", "/usr/local/bin/reset.sh")]
 
 
+def test_the_code_is_what_is_mounted_at_the_working_folder_of_the_image() -> None:
+    binds = [
+        bind("/project/conf", "/etc/site"),
+        bind("/dev/null", "/home/web/code/.env"),
+        bind("/src", "/home/web/code"),
+    ]
+    site = made(site={"volumes": binds})["site"]
+    assert (site.folder, site.unmounted) == ("/src", ["/etc/site"])
+    elsewhere = {"volumes": [bind("/src", "/srv")], "working_dir": "/srv/site"}
+    assert made(mailer=elsewhere)["mailer"].folder == "/src/site"
+
+
+def test_a_service_without_a_mount_has_the_code_of_the_image() -> None:
+    assert made()["tables"].folder == "/project/code"
+
+
+def test_code_that_is_in_the_image_only_needs_a_container() -> None:
+    with pytest.raises(Refused, match=r"^`site` has no folder mounted at /home/web/code, its working folder: "):
+        made(site={"volumes": [bind("/project/conf", "/etc/site")]})
+
+
+def test_variables_that_are_not_set_are_left_out() -> None:
+    environment = made(site={"environment": {"DEBUG": None, "NAME": ""}})["site"].environment
+    assert "DEBUG" not in environment
+    assert environment["NAME"] == ""
+
+
+def needing(**rule: object) -> Plan:
+    return planned(site={"depends_on": {"cache": {"condition": "service_started", **rule}}})
+
+
+def test_what_depends_on_a_container_says_so_before_it_waits_for_ever() -> None:
+    with pytest.raises(Refused, match=r"^`site` depends on `cache`, which only a container can run: "):
+        needing().with_needs(["mailer"])
+    assert [program.service for program in needing().with_needs(["store"])] == ["store"]
+
+
+def test_nothing_waits_for_what_it_can_do_without_or_what_has_no_replica() -> None:
+    found = needing(required=False)
+    assert found.program("site").waits == {}
+    assert "site" in [program.service for program in found.with_needs(["mailer"])]
+    without = planned(tables={"deploy": {"replicas": 0}})
+    assert without.program("mailer").waits == {"site": "service_healthy"}
+    with pytest.raises(Refused, match=r"^`tables` has no replicas"):
+        without.program("tables")
+
+
+def test_services_are_stopped_before_those_they_depend_on() -> None:
+    waves = [{program.service for program in wave} for wave in planned().waves(planned().programs)]
+    assert waves == [{"mailer", "queue", "store"}, {"site", "tables"}]
+
+
 def test_what_has_neither_needs_a_container() -> None:
-    assert programs.left_out(stack(), list(made().values())) == ["cache"]
+    assert planned().left_out == ["cache"]
 
 
 def test_the_shipped_image_needs_a_container() -> None:
@@ -113,21 +173,21 @@ def test_the_shipped_image_needs_a_container() -> None:
         r"^BUILD_TARGET is `prod`: without containers there is `dev` only; remove it from \.env, with the overlay in "
         r"COMPOSE_FILE, or set BERTH_ENGINE=docker$"
     )
-    with pytest.raises(programs.Unusable, match=message):
+    with pytest.raises(Refused, match=message):
         made(site={"build": build})
 
 
 def test_a_new_worker_in_the_compose_file_is_a_program_too() -> None:
     found = services() | {"reporter": services()["mailer"] | {"command": ["work", "reports"]}}
     several = Stack(json.dumps({"name": "shop", "services": found}))
-    names = [one.service for one in programs.programs(several, "site", STATE, scripts=SCRIPTS, paths=[])]
+    names = [one.service for one in plan.make(several, STATE, scripts=SCRIPTS, paths=[]).programs]
     assert "reporter" in names
 
 
 def test_a_worker_without_replicas_is_no_program() -> None:
     without = {"deploy": {"replicas": 0}}
     assert "mailer" not in made(mailer=without)
-    assert programs.left_out(stack(mailer=without), list(made(mailer=without).values())) == ["cache"]
+    assert planned(mailer=without).left_out == ["cache"]
 
 
 def test_replicas_are_processes_with_names_of_their_own() -> None:
@@ -142,7 +202,7 @@ def test_the_environment_names_this_machine_instead_of_services() -> None:
         "DB_PORT": "5433",
         "URL": "sqs://127.0.0.1:9325",
         "SECRET": "a$b",
-        "PATH": f"/project/.berth/mounts/site/usr/local/bin:/project/.berth/bin:/project/.berth/packages/bin:/tools/pg:{SYSTEM}",
+        "PATH": f"/project/.berth/embedded/mounts/site/usr/local/bin:/project/.berth/embedded/bin:/project/.berth/embedded/packages/bin:/tools/pg:{SYSTEM}",
         "HEALTH_PORT": "8001",
         "LISTEN_ADDRESS": "127.0.0.1:8001",
     }
@@ -168,15 +228,15 @@ def test_clients_of_the_database_need_no_arguments() -> None:
     assert {
         name: value for name, value in environment.items() if name.startswith(("PG", "INIT", "DATA", "MOUNTS"))
     } == {
-        "DATA": "/project/.berth/data/store",
-        "MOUNTS": "/project/.berth/mounts/store",
-        "PGDATA": "/project/.berth/data/store/cluster",
+        "DATA": "/project/.berth/embedded/data/store",
+        "MOUNTS": "/project/.berth/embedded/mounts/store",
+        "PGDATA": "/project/.berth/embedded/data/store/cluster",
         "PGHOST": "127.0.0.1",
         "PGPORT": "5433",
         "PGUSER": "us:er",
         "PGDATABASE": "shop",
-        "PGPASSFILE": "/project/.berth/data/store/pgpass",
-        "INIT_SQL": "/project/.berth/mounts/store/docker-entrypoint-initdb.d/db.sql",
+        "PGPASSFILE": "/project/.berth/embedded/passwords/store",
+        "INIT_SQL": "/project/.berth/embedded/mounts/store/docker-entrypoint-initdb.d/db.sql",
     }
 
 
@@ -218,7 +278,7 @@ def test_the_supervisor_reads_no_secret_and_sees_every_change() -> None:
 
     def written(suffix: str) -> str:
         texts = {program.service: program.description(None) + suffix for program in found}
-        return programs.supervisor(found, Path("/project/100%.sock"), texts)
+        return supervisor.configuration(found, Path("/project/100%.sock"), texts)
 
     text = written("")
     assert "a$b" not in text
@@ -250,7 +310,7 @@ def test_the_supervisor_reads_no_secret_and_sees_every_change() -> None:
 
 def test_each_replica_has_a_log_of_its_own() -> None:
     program = made(mailer={"deploy": {"replicas": 2}})["mailer"]
-    text = programs.supervisor([program], Path("/s"), {"mailer": ""})
+    text = supervisor.configuration([program], Path("/s"), {"mailer": ""})
     config = configparser.ConfigParser(interpolation=None)
     config.read_string(text)
     assert config["program:mailer"]["process_name"] == "mailer-%(process_num)d"
@@ -261,13 +321,13 @@ def test_scripts_of_the_image_become_commands(tmp_path: Path) -> None:
     (tmp_path / "start.sh").write_text("#!/bin/sh\n")
     (tmp_path / "wait_for_it.py").write_text("#!/opt/venv/bin/python -I\n")
     (tmp_path / "settings.py").write_text("A = 1\n")
-    assert programs.commands(tmp_path, STATE) == {
+    assert files.commands(tmp_path, STATE) == {
         "start.sh": "#!/bin/sh\n",
-        "wait-for-it": f"#!/bin/sh\nexec '/project/.berth/packages/bin/python' -I '{tmp_path}/wait_for_it.py' \"$@\"\n",
+        "wait-for-it": f"#!/bin/sh\nexec '/project/.berth/embedded/packages/bin/python' -I '{tmp_path}/wait_for_it.py' \"$@\"\n",
     }
 
 
 def test_enter_works_from_any_folder_and_with_any_path() -> None:
-    assert programs.enter(Path("/it's here/enter.py"), STATE) == (
-        "#!/bin/sh\nexec '/project/.berth/tools/bin/python' -I '/it'\\''s here/enter.py' '/project/.berth' \"$@\"\n"
+    assert files.enter(Path("/it's here/enter.py"), STATE) == (
+        "#!/bin/sh\nexec '/project/.berth/embedded/tools/bin/python' -I '/it'\\''s here/enter.py' '/project/.berth/embedded' \"$@\"\n"
     )

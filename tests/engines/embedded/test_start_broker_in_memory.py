@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from berth import queued
+from berth.engines.embedded import lines, messages
 
-ROOT = Path(__file__).parents[1]
-SCRIPT = ROOT / "docker" / "embedded" / "start_broker_in_memory.py"
+ROOT = Path(__file__).parents[3]
+SCRIPT = lines.SCRIPTS / "start_broker_in_memory.py"
 SPEC = importlib.util.spec_from_file_location("start_broker_in_memory", SCRIPT)
 assert SPEC and SPEC.loader
 broker = importlib.util.module_from_spec(SPEC)
@@ -120,7 +120,7 @@ def test_a_queue_that_only_elasticmq_can_have_is_refused() -> None:
     ],
 )
 def test_messages_are_counted_in_a_sentence(number: int, said: str) -> None:
-    assert queued.sentence(number, "broker") == said
+    assert messages.sentence(number, "broker") == said
 
 
 def test_messages_in_flight_and_delayed_ones_count() -> None:
@@ -129,7 +129,7 @@ def test_messages_in_flight_and_delayed_ones_count() -> None:
         "ApproximateNumberOfMessagesNotVisible": "20",
         "ApproximateNumberOfMessagesDelayed": "300",
     }
-    assert queued.messages(attributes) == 321
+    assert messages.messages(attributes) == 321
 
 
 @pytest.fixture
@@ -143,8 +143,8 @@ def file(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_server_that_has_just_started_has_no_messages(file: Path) -> None:
-    assert queued.said(file, "broker") == ""
-    assert queued.notice(file) == "in memory only"
+    assert messages.said(file, "broker") == ""
+    assert messages.notice(file) == "in memory only"
 
 
 def test_a_server_whose_port_somebody_else_has_by_now_is_not_asked(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_server_whose_port_somebody_else_has_by_now_is_not_asked(tmp_path: Pat
     with socket.create_server(("127.0.0.1", 0)) as other:
         path = tmp_path / "in-memory"
         path.write_text(json.dumps({"pid": ended.pid, "port": other.getsockname()[1], "notice": ""}))
-        assert queued.said(path, "broker") == ""
+        assert messages.said(path, "broker") == ""
 
 
 def test_what_is_no_sqs_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
@@ -162,5 +162,5 @@ def test_what_is_no_sqs_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
         path.write_text(json.dumps({"pid": os.getpid(), "port": other.getsockname()[1], "notice": ""}))
         thread = threading.Thread(target=lambda: other.accept()[0].close())
         thread.start()
-        assert queued.said(path, "broker") == "broker does not say how many messages are queued, in memory only"
+        assert messages.said(path, "broker") == "broker does not say how many messages are queued, in memory only"
         thread.join()
