@@ -94,7 +94,6 @@ def test_noxfile_of_a_project_has_the_sessions_of_its_locks(installed: Installed
     line = [installed.venv / "bin" / "nox", "--list"]
     made = subprocess.run(line, cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True)
     assert [row.split(" -> ")[0] for row in made.stdout.splitlines() if " -> " in row] == [
-        "* test-django",
         "* test-in-container(image='dev')",
         "* test-in-container(image='test')",
         "* test-in-container(image='dev-next')",

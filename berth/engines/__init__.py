@@ -93,11 +93,11 @@ def choose(c: Context, *, create: bool = False, idle: bool = False) -> Engine:
     return choice.choose(c, create=create, idle=idle)
 
 
-def docker(c: Context) -> Docker:
+def docker_engine(c: Context) -> Docker:
     """Return the engine that has images, whichever runs the services; `.env` is made where there is none.
 
     :raises Refused: as `choose`.
     """
     from berth.engines import choice
 
-    return choice.docker(c)
+    return choice.docker_engine(c)

@@ -57,8 +57,8 @@ def _why_embedded(c: Context, here: Project, wanted: str, source: str) -> str | 
     return missing
 
 
-def docker(c: Context) -> Docker:
-    """See `berth.engines.docker`."""
+def docker_engine(c: Context) -> Docker:
+    """See `berth.engines.docker_engine`."""
     here = project.current(c)
     client.check(c, here, thoroughly=True)
     _prepare(c, here, create=True)

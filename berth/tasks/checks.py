@@ -40,7 +40,7 @@ def test_in_container(c: Context, command: list[str], image: str = "dev") -> Non
     from berth.env import prepare
 
     throwaway.stage(image)
-    engine = engines.docker(c)
+    engine = engines.docker_engine(c)
     here, name = engine.here, engine.stack().project_name
     files = prepare.compose_files(here)
     variables = throwaway.variables(files, project_name=name, image=image, run=os.urandom(4).hex())

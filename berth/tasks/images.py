@@ -17,7 +17,7 @@ def base(c: Context) -> None:
     from berth.base_images import builder
     from berth.engines.docker import lines
 
-    here = engines.docker(c).here
+    here = engines.docker_engine(c).here
     recipes = builder.read_recipes(builder.RECIPES)
     present = process.capture(c, lines.images(), cwd=here.root).stdout.split()
     for line in builder.build_lines(recipes, present):

@@ -54,7 +54,7 @@ def build(c: Context, name: list[str], prod: bool = False, no_cache: bool = Fals
     if not prod:
         engines.choose(c, create=True).build(name, no_cache=no_cache, pull=pull)
         return
-    docker = engines.docker(c)
+    docker = engines.docker_engine(c)
     asked = (process.capture(c, line, cwd=docker.here.root) for line in (release.revision(), release.changes()))
     revision = release.name(*(answer.stdout for answer in asked))
     engine = docker.under(release.variables(revision))
