@@ -117,15 +117,17 @@ class Embedded:
 
     def leave(self, names: Sequence[str]) -> None:
         found, in_memory = self._checked(*names), self.state.in_memory()
-        chosen = []
+        chosen, kept = [], []
         for program in found.of(names):
             file = in_memory.get(program.service)
             if file and (sentence := messages.said(file, program.service)):
                 line = f"{self.here.command()} stop {program.service} --yes"
-                _say(f"{sentence}: it goes on running; type `{line}` to throw that away")
+                kept.append(f"{sentence}: it goes on running; type `{line}` to throw that away")
             else:
                 chosen.append(program)
         self._stop("stop", chosen, names, yes=True)
+        for sentence in kept:
+            _say(sentence)
 
     def restart(self, names: Sequence[str], *, yes: bool = False) -> None:
         if not self.c.config.run.dry and not supervisor.answers(self.state):
