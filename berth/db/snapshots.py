@@ -15,8 +15,10 @@ from berth.errors import Refused
 from berth.nearest import did_you_mean
 
 SCRIPT = "snapshot.sh"
-LONGEST = 54
-"""Bytes of a name: PostgreSQL takes 63, of which the script needs `snapshot:`."""
+PREFIX = "snapshot:"
+"""What the script puts in front of a name to make it that of a database."""
+LONGEST = 63 - len(PREFIX)
+"""Bytes of a name: PostgreSQL takes 63."""
 KEPT, DAYS = "DB_SNAPSHOTS_KEPT", "DB_SNAPSHOTS_DAYS"
 """Variables of `.env` that say how many snapshots named by Berth are kept, and for how long."""
 DEFAULTS = {KEPT: 10, DAYS: 30}

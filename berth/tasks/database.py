@@ -16,10 +16,13 @@ from berth.errors import Refused
 NOT_FOUND = (126, 127)
 
 
-def service(engine: Engine) -> str:
-    """Return the service that is the database, which is started where it does not run."""
+def service(engine: Engine, *, anew: bool = False) -> str:
+    """Return the service that is the database, which is started where it does not run.
+
+    :param anew: let it have the `.env` of now: one that runs may have been started with other names and passwords.
+    """
     found = engine.stack().with_role("database")
-    if not any(one.service == found and one.state == "running" for one in engine.containers()):
+    if anew or not any(one.service == found and one.state == "running" for one in engine.containers()):
         # Not until it is healthy: that means the application can log in, which may be what is to be mended.
         engine.up([found], wait=False)
     return found

@@ -9,7 +9,7 @@ from berth.arguments import Task
 from berth.engines import Engine
 from berth.errors import Refused
 from berth.tasks import database as databases
-from berth.tasks import snapshots
+from berth.tasks import inspection, snapshots
 
 
 @task(klass=Task, help={"yes": "Do not ask.", "snapshot": "Delete it without a snapshot to go back to."})
@@ -18,7 +18,7 @@ def reset_db(c: Context, yes: bool = False, snapshot: bool = True) -> None:
     engine = engines.choose(c)
     databases.check_somebody_is_there(engine, f"reset-db{'' if snapshot else ' --no-snapshot'}", yes=yes)
     stack = engine.stack()
-    database = databases.service(engine)
+    database = databases.service(engine, anew=True)
     name = stack.environment(database).get("DB_NAME", "")
     held, readable = _held(engine, database)
     databases.consent(engine, f"Delete the database `{name}` of the project {stack.project_name}: {held}?", yes=yes)
@@ -29,6 +29,14 @@ def reset_db(c: Context, yes: bool = False, snapshot: bool = True) -> None:
     elif snapshot:
         print(f"no snapshot of the database `{name}`: {held}")
     engine.exec(database, ["reset-db.sh"])
+    engine.up([])
+
+
+@task(klass=Task)
+def set_password(c: Context) -> None:
+    """Give the roles of the database the passwords of .env, and bring the stack back; the data stays."""
+    engine = engines.choose(c)
+    engine.exec(databases.service(engine, anew=True), ["set-password.sh"])
     engine.up([])
 
 
@@ -45,4 +53,11 @@ namespace = Collection(
     snapshots.restore,
     snapshots.list_,
     snapshots.drop_snapshot,
+    set_password,
+    inspection.shell,
+    inspection.url,
+    inspection.ps,
+    inspection.kill,
+    inspection.stats,
+    inspection.diff,
 )

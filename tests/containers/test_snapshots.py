@@ -161,6 +161,82 @@ def test_reset_db_says_how_to_get_back(odd: Checkout) -> None:
     ok(odd.inv("db.drop-snapshot", "--yes", *names(odd)))
 
 
+def test_the_shell_is_the_role_of_the_application_unless_asked_otherwise(odd: Checkout) -> None:
+    query = "SELECT current_user, current_database()"
+    assert ok(odd.inv("db.shell", "-Atc", query)).stdout.strip() == f"{ODD['DB_USER']}|{ODD['DB_NAME']}"
+    assert ok(odd.inv("db.shell", "--superuser", "-Atc", query)).stdout.strip() == f"postgres|{ODD['DB_NAME']}"
+
+
+def test_the_url_leads_into_the_database(odd: Checkout) -> None:
+    hidden, shown = (ok(odd.inv("db.url", *words)).stdout.strip() for words in ([], ["--reveal"]))
+    address = f"@127.0.0.1:{odd.port('DB')}/"
+    assert address in hidden and ":***@" in hidden and address in shown
+    inside = shown.replace(address, "@127.0.0.1:5432/")
+    made = ok(odd.compose("exec", "-T", "db", "psql", inside, "-Atc", "SELECT current_user, current_database()"))
+    assert made.stdout.strip() == f"{ODD['DB_USER']}|{ODD['DB_NAME']}"
+
+
+def test_who_waits_for_whom_is_shown_and_can_be_ended(odd: Checkout) -> None:
+    line = [*odd.task("db.shell"), "-c", "BEGIN; LOCK django_migrations; SELECT pg_sleep(60)"]
+    child = subprocess.Popen(line, cwd=odd.root, env=odd.environment, stderr=subprocess.PIPE, text=True)
+    row = r"^ *(\d+) \|.*LOCK django_migrations"
+    within(20, lambda: re.search(row, odd.inv("db.ps").stdout, re.M), "the session is shown")
+    shown = ok(odd.inv("db.ps")).stdout
+    found = re.search(row, shown, re.M)
+    assert found and re.search(rf"^ *{found[1]} \| django_migrations \| AccessExclusiveLock \| held", shown, re.M)
+    ok(odd.inv("db.kill", found[1]))
+    _, errors = child.communicate(timeout=30)
+    assert child.returncode != 0 and "terminating connection due to administrator command" in errors
+    again = odd.inv("db.kill", found[1])
+    assert again.returncode == 1
+    assert f"no session of the database `{ODD['DB_NAME']}` has the pid {found[1]}\n" in again.stderr
+
+
+def test_stats_names_the_largest_table_and_what_is_never_used(odd: Checkout) -> None:
+    odd.sql("CREATE INDEX idle ON mark (md5)")
+    try:
+        shown = ok(odd.inv("db.stats")).stdout
+    finally:
+        odd.sql("DROP INDEX idle")
+    assert re.search(r"largest tables.*\n-.*\n mark ", shown)
+    assert re.search(r"^ idle +\| mark +\| \d", shown, re.M)
+    assert "pg_stat_statements is not on" in shown
+
+
+def test_diff_shows_what_has_changed_since_a_snapshot(odd: Checkout, kept: str) -> None:
+    assert "no difference" in ok(odd.inv("db.diff", kept)).stdout
+    odd.sql("DELETE FROM mark WHERE n <= 10; CREATE TABLE added ()")
+    shown = ok(odd.inv("db.diff", kept)).stdout
+    assert re.search(rf"^public\.mark +{ROWS} rows +{ROWS - 10} rows$", shown, re.M)
+    assert re.search(r"^public\.added +- +0 rows$", shown, re.M)
+    ok(odd.inv("db.restore", kept, "--no-snapshot", "--yes"))
+
+
+def test_another_password_is_set_and_the_data_stays(odd: Checkout) -> None:
+    before = content(odd)
+    for password in ("another '$ \\ pässword", ODD["DB_PASSWORD"]):
+        odd.set(DB_PASSWORD=password, POSTGRES_PASSWORD=f"new {password}")
+        made = ok(odd.inv("db.set-password"))
+        assert password not in made.stdout + made.stderr
+        assert odd.get("/status/ready/").status == 200
+        assert content(odd) == before
+
+
+def test_a_reset_is_of_the_database_that_env_names_now(odd: Checkout) -> None:
+    """While the services still run with the name of before."""
+    before = content(odd)
+    odd.set(DB_NAME="another one")
+    try:
+        made = ok(odd.inv("reset-db", "--yes"))
+        assert "no snapshot of the database `another one`: it is not there, or cannot be read" in made.stdout
+        assert odd.get("/status/ready/").status == 200
+        assert content(odd, ODD["DB_NAME"]) == before
+        assert odd.sql("SELECT to_regclass('django_migrations') IS NOT NULL", "another one") == "t"
+    finally:
+        odd.set(DB_NAME=ODD["DB_NAME"])
+        ok(odd.inv("up"))
+
+
 @pytest.mark.parametrize("task", ["db.snapshot", "db.restore"])
 @pytest.mark.parametrize("victim", ["client", "script", "backend", "server"])
 def test_an_interruption_leaves_the_old_state_or_the_new_one(odd: Checkout, kept: str, task: str, victim: str) -> None:
