@@ -57,7 +57,7 @@ namespace = Collection(
     inspection.shell,
     inspection.url,
     inspection.ps,
-    inspection.kill,
+    inspection.end_session,
     inspection.stats,
     inspection.diff,
 )

@@ -53,8 +53,8 @@ def ps(c: Context) -> None:
     engine.exec(databases.service(engine), [SCRIPT, "ps"])
 
 
-@task(klass=NamesTask, iterable=["pid"], help={"pid": "The session, as `inv db.ps` shows it."})
-def kill(c: Context, pid: list[str]) -> None:
+@task(klass=NamesTask, name="kill", iterable=["pid"], help={"pid": "The session, as `inv db.ps` shows it."})
+def end_session(c: Context, pid: list[str]) -> None:
     """End a session of the database: `inv db.kill PID`."""
     engine = engines.choose(c)
     if len(pid) != 1 or not (pid[0].isascii() and pid[0].isdigit()):
