@@ -27,6 +27,7 @@ CONTENTS = (
     stack.config,
     django.manage,
     db.reset_db,
+    db,
     checks.test,
     checks.test_in_container,
     checks.check,
