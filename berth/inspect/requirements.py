@@ -17,12 +17,12 @@ COMMANDS = {
     "poetry": re.compile(r"\bpoetry (?:install|export|lock)\b|poetry-plugin-export"),
     "pdm": re.compile(r"\bpdm (?:install|sync|export)\b"),
     "pipenv": re.compile(r"\bpipenv (?:install|sync|requirements)\b"),
-    "requirements": re.compile(r"(?:-r|--requirement|--requirements)[ =]?\s*[\"']?(?P<file>\S*require\S*\.txt)"),
+    "requirements": re.compile(r"(?:-r|--requirements?|pip sync)[ =]?\s*[\"']?(?P<file>[^\s\"']+\.txt)"),
     "pyproject": re.compile(r"pip install (?:\S+ )*?(?:-e |--editable )?[\"']?\.(?:\[[\w,]+\])?[\"']?(?=\s|$|&)"),
 }
 LOCKS = {"uv": "uv.lock", "poetry": "poetry.lock", "pdm": "pdm.lock", "pipenv": "Pipfile.lock"}
 ORDER = ("uv", "poetry", "pdm", "pipenv", "requirements", "pyproject")
-DEVELOPMENT = re.compile(r"dev|test|lint|doc|local|ci\b|ci-|mlval|playwright|debug")
+DEVELOPMENT = re.compile(r"dev|test|lint|docs?\b|local|ci\b|ci-|mlval|playwright|debug")
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,14 @@ def find(tree: Tree, folder: str) -> Requirements:
     ranked = sorted(ways, key=lambda way: _rank(way, evidence, folder))
     chosen = ranked[0]
     others = [way for way in ranked[1:] if way.kind != chosen.kind or chosen.kind == "requirements"]
-    said = evidence[chosen.kind]
+    said = _about(evidence, chosen)
+    if chosen.kind == "pyproject":
+        chosen = _constrained(tree, chosen, said)
     certainty: Certainty = "certain"
     why = f"{said[0]} installs them so" if said else ""
     rivals = [way for way in others if way.kind != "pyproject" and not DEVELOPMENT.search(way.files[0])]
+    chain = chosen.details.get("chain")
+    rivals = [way for way in rivals if not (isinstance(chain, list) and way.files[0] in chain)]
     if rivals:
         certainty = "likely" if said and not _contradicted(rivals, evidence, said) else "guess"
         why = why or "no Dockerfile and no CI file says which"
@@ -80,8 +84,27 @@ def find(tree: Tree, folder: str) -> Requirements:
     return Requirements(chosen, (fact,), parent(chosen.files[0]))
 
 
-def _contradicted(rivals: list[Way], evidence: dict[str, list[Place]], said: list[Place]) -> bool:
-    return any(any(place.file == said[0].file for place in evidence[way.kind]) for way in rivals)
+def _about(evidence: dict[str, list[_Said]], way: Way) -> list[_Said]:
+    """Return the lines that install in that way, of several requirements files just this one."""
+    return [place for place in evidence[way.kind] if way.kind != "requirements" or _names(place, way)]
+
+
+def _contradicted(rivals: list[Way], evidence: dict[str, list[_Said]], said: list[_Said]) -> bool:
+    return any(any(place.file == said[0].file for place in _about(evidence, way)) for way in rivals)
+
+
+def _constrained(tree: Tree, way: Way, said: list[_Said]) -> Way:
+    """Return a way without a lock with the versions of the file that `-c` names where it is installed."""
+    for place in said:
+        line = tree.text(place.file).splitlines()[place.line - 1]
+        match = re.search(r"(?:-c|--constraint)[ =]?\s*(\S+\.txt)", line)
+        file = f"{parent(way.files[0])}/{match[1]}".lstrip("/") if match else ""
+        if file in tree:
+            packages = locked.Packages()
+            for package in locked.requirements_file(tree, file).packages:
+                packages.add(package)
+            return Way(way.kind, way.files, packages, {**way.details, "constraints": file, "locked": True})
+    return way
 
 
 def _value(way: Way) -> Value:
@@ -95,10 +118,9 @@ def _upwards(folder: str) -> Iterator[str]:
         yield folder
 
 
-def _rank(way: Way, evidence: dict[str, list[Place]], folder: str) -> tuple[int, int, int, int, int, int]:
+def _rank(way: Way, evidence: dict[str, list[_Said]], folder: str) -> tuple[int, int, int, int, int, int]:
     """Return what sorts the ways: what the Dockerfile runs, then the nearest, then those with a lock."""
-    said = evidence[way.kind]
-    named = [place for place in said if way.kind != "requirements" or _names(place, way)]
+    named = _about(evidence, way)
     weight = _weight(named[0].file) if named else 3
     has_django = 0 if "django" in way.packages else 1
     is_development = 1 if DEVELOPMENT.search(way.files[0]) else 0
@@ -125,9 +147,6 @@ class _Said(Place):
     """
 
     names: str = ""
-
-    def __str__(self) -> str:
-        return super().__str__()
 
 
 def _evidence(tree: Tree, kind: str) -> list[_Said]:
@@ -189,6 +208,11 @@ def _groups(content: dict[str, object]) -> list[str]:
 def _direct(tree: Tree, project: str, content: dict[str, object]) -> Iterator[locked.Package]:
     yield from locked.of_lines(tree, project, toml_file.items(content, "project", "dependencies"))
     yield from locked.of_poetry(tree, project, toml_file.table(content, "tool", "poetry", "dependencies"))
+    if not toml_file.table(content, "project") and not toml_file.table(content, "tool", "poetry"):
+        groups = toml_file.table(content, "dependency-groups")
+        for name in groups:
+            if not DEVELOPMENT.search(name):
+                yield from locked.of_lines(tree, project, toml_file.items(groups, name))
 
 
 def _pipenv(tree: Tree, pipfile: str) -> Way:
@@ -241,6 +265,6 @@ def _declared(tree: Tree, home: str, project: str, content: dict[str, object]) -
             files = [config]
     if not files:
         return None
-    details: dict[str, Value] = {"groups": list(_groups(content)), "locked": False}
+    details: dict[str, Value] = {"groups": list(_groups(content)), "locked": all(each.version for each in packages.values())}
     details["installs_tree"] = bool(toml_file.table(content, "build-system")) or files == [config]
     return Way("pyproject", tuple(files), packages, details)
