@@ -171,12 +171,12 @@ def _servers(scopes: Scopes, kind: str, development: Setdefault | None) -> list[
     tree = scopes.sources.tree
     folder = scopes.roots[0]
     files = [file for file in tree.below(folder, f"{kind}.py") if not is_test(file)]
+    files += [file for file in tree.below(folder, "__init__.py") if parent(file).rpartition("/")[2] == kind]
     files = tree.holding(files, "application")
     package = development.value.partition(".")[0] if development else ""
     homes = [f"{root}/{package}".strip("/") for root in scopes.roots]
-    named = [
-        file for root in scopes.roots for file in files if f'{module_name(file, root)}.application' in _wanted(scopes)
-    ]
+    wanted = _wanted(scopes)
+    named = [file for root in scopes.roots for file in files if f"{module_name(file, root)}.application" in wanted]
     return sorted(files, key=lambda file: (file not in named, parent(file) not in homes, file.count("/"), file))
 
 

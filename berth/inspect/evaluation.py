@@ -103,7 +103,7 @@ class Evaluator:
         live = [known for known in scope.live(name) if id(known.node) not in seen]
         # What holds without a condition is what one gets with no variable set.
         for assignment in sorted(live, key=lambda known: len(known.guards)):
-            conditions = tuple(guard.text() for guard in assignment.guards)
+            conditions = tuple(text for guard in assignment.guards if (text := guard.text()))
             decisive = [self.variables(guard.test, assignment.scope, seen) for guard in assignment.guards if guard.test]
             for each in self.possible(assignment.node, assignment.scope, seen):
                 found.append(

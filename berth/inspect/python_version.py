@@ -76,9 +76,9 @@ def find(tree: Tree, folder: str, requirements: Requirements) -> list[Fact]:
 def _certainty(said: list[Said], wanted: Said | None, preferred: str | None, django: str | None) -> tuple[Certainty, str]:
     if preferred is None:
         return "guess", "what the files say contradicts itself: no version fits all"
+    if _only(said, preferred):
+        return "certain", ""
     if wanted is None:
-        if _only(said, preferred):
-            return "certain", ""
         why = "no file names one: the newest that fits was taken"
         return ("likely", why) if said and django else ("guess", why)
     if wanted.series != preferred:

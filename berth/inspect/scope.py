@@ -34,9 +34,16 @@ class Guard:
         """Return the condition as one reads it."""
         if self.test is None:
             return "try" if self.branch == 0 else "except"
-        words = ast.unparse(self.test)
+        words = self.condition()
+        if "__name__" in words:
+            return ""
         words = words if len(words) <= 100 else words[:97] + "..."
         return words if self.branch == 0 else f"not ({words})"
+
+
+    def condition(self) -> str:
+        """Return the condition itself, whichever branch it is."""
+        return ast.unparse(self.test) if self.test is not None else ""
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,9 @@ class Scope:
     """What a module's names hold, in the order in which they got it.
 
     :param files: the module's file and those of the modules whose names it took over.
+    :param imported: the file and the name there of what was imported by name from the project.
+    :param missing: star imports and includes of what is not in the project.
+    :param class_name: the class whose attributes were taken for settings, too.
     """
 
     file: str
@@ -69,6 +79,7 @@ class Scope:
     files: list[str] = field(default_factory=list)
     imported: dict[str, tuple[str, str]] = field(default_factory=dict)
     missing: list[tuple[str, Place]] = field(default_factory=list)
+    class_name: str | None = None
 
     def of(self, name: str) -> list[Assignment]:
         """Return what is assigned to a name, or to something within it, in order."""
