@@ -80,7 +80,8 @@ def _why(found: Database, reason: str) -> str:
 def _switches(name: str, scope: Scope, evaluator: Evaluator) -> Iterator[Fact]:
     """Give the variables that choose between databases, and the condition on them."""
     seen = set()
-    for assignment in scope.of("DATABASES"):
+    partial = [each for each in scope.of("DATABASES") if each.path]
+    for assignment in [*scope.live("DATABASES"), *partial]:
         for guard in assignment.guards:
             if guard.test is None or guard.place in seen or assignment.merges or len(assignment.path) > 1:
                 continue
