@@ -11,11 +11,12 @@ from berth.inspect.compose_file import Service
 from berth.inspect.evaluation import Evaluator, Known
 from berth.inspect.locked import Packages
 from berth.inspect.model import Alternative, Certainty, Fact, Place, Value
-from berth.inspect.python_source import Sources, dotted, keyword
+from berth.inspect.python_source import Sources, dotted, keyword, literal
 from berth.inspect.samples import Samples
 from berth.inspect.scope import Scope, Scopes
 from berth.inspect.workers import CeleryApp
 
+ARGUMENT = re.compile(r"broker(_url)?$")
 SETTINGS = ("CELERY_BROKER_URL", "CELERY_BROKER", "BROKER_URL", "CELERY_BROKER_WRITE_URL")
 KINDS = (
     ("redis", re.compile(r"^(redis|rediss|sentinel|valkey)(\+\w+)?$")),
@@ -28,7 +29,7 @@ KINDS = (
 IMAGES = (
     ("redis", re.compile(r"(^|/)(redis|valkey|keydb|dragonfly)\b")),
     ("rabbitmq", re.compile(r"rabbitmq|(^|/)rabbit\b")),
-    ("sqs", re.compile(r"elasticmq|localstack")),
+    ("sqs", re.compile(r"elastic-?mq|localstack")),
 )
 
 
@@ -58,7 +59,7 @@ def find(
     app: CeleryApp, scopes: Scopes, settings: Scope | None, samples: Samples, services: Sequence[Service],
     packages: Packages,
 ) -> list[Fact]:  # fmt: skip
-    """Return the fact `broker` of a Celery application."""
+    """Return the fact `celery.broker` of a Celery application."""
     evaluator = Evaluator(scopes, settings)
     urls = list(_urls(app, scopes, settings, evaluator))
     variables = tuple(dict.fromkeys(name for known, _ in urls for name in known.variables))
@@ -68,7 +69,7 @@ def find(
         place = urls[0][1] if urls else Place(app.file, app.node.lineno)
         value["kind"] = None if urls else "rabbitmq"
         why = "nothing says which kind" if urls else "no broker is set: Celery would take amqp on localhost"
-        return [Fact("broker", value, place, "guess", (), why)]
+        return [Fact("celery.broker", value, place, "guess", (), why)]
     best = signs[0]
     value["kind"] = best.kind
     rivals: dict[str, Alternative] = {}
@@ -76,10 +77,12 @@ def find(
         if sign.kind != best.kind:
             rivals.setdefault(sign.kind, Alternative(sign.kind, sign.place, sign.why))
     strong = [sign for sign in signs if sign.kind != best.kind and sign.strength <= best.strength + 1]
-    certainty: Certainty = "certain" if best.strength == 0 and not strong else "likely" if best.strength <= 2 else "guess"
+    certainty: Certainty = (
+        "certain" if best.strength == 0 and not strong else "likely" if best.strength <= 2 else "guess"
+    )
     if strong and best.strength > 1:
         certainty = "guess"
-    return [Fact("broker", value, best.place, certainty, tuple(rivals.values()), best.why)]
+    return [Fact("celery.broker", value, best.place, certainty, tuple(rivals.values()), best.why)]
 
 
 def _signs(
@@ -113,7 +116,7 @@ def _urls(
 ) -> Iterator[tuple[Known, Place]]:
     """Give what the broker's URL may be, the application's own word before that of the settings."""
     own = scopes.load(app.file, functions=True)
-    given = keyword(app.node, "broker")
+    given = next((each.value for each in app.node.keywords if ARGUMENT.match(each.arg or "")), None)
     if given is not None:
         for known in evaluator.possible(given, own):
             yield known, Place(app.file, given.lineno)
@@ -143,6 +146,12 @@ def _names(scope: Scope, app: CeleryApp, sources: Sources) -> list[str]:
 def _configs(app: CeleryApp, scopes: Scopes) -> Iterator[Scope]:
     """Give the modules besides the settings that the application takes its configuration from."""
     for node in ast.walk(scopes.sources.parse(app.file)):
+        if isinstance(node, ast.Call) and dotted(node.func).endswith("environ.setdefault") and len(node.args) == 2:
+            # The application may be set up with settings of its own.
+            name = literal(node.args[1])
+            file = scopes.sources.find(name, scopes.roots) if name else None
+            if file:
+                yield scopes.load(file)
         if isinstance(node, ast.Call) and dotted(node.func).endswith("config_from_object") and node.args:
             argument = node.args[0]
             module = argument.value if isinstance(argument, ast.Constant) else None

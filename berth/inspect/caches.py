@@ -16,7 +16,7 @@ from berth.inspect.scope import Assignment, Scope
 
 BACKENDS = (
     ("redis", re.compile(r"redis|valkey", re.I)),
-    ("memcached", re.compile(r"memcache|pylibmc", re.I)),
+    ("memcached", re.compile(r"(?<!loc)memcache|pylibmc", re.I)),
     ("database", re.compile(r"\.db\.|DatabaseCache")),
     ("file", re.compile(r"filebased")),
     ("memory", re.compile(r"locmem|InMemory|LocMem")),
@@ -83,7 +83,9 @@ def server_facts(packages: Packages, commands: Sequence[Process]) -> list[Fact]:
         words = re.findall(r"\b(daphne|uvicorn|hypercorn|granian|gunicorn|uwsgi|waitress-serve)\b", command.command)
         if words:
             name = words[0].removesuffix("-serve")
-            is_asgi = name in {"daphne", "uvicorn", "hypercorn"} or "uvicorn" in command.command or "asgi" in command.command
+            is_asgi = (
+                name in {"daphne", "uvicorn", "hypercorn"} or "uvicorn" in command.command or "asgi" in command.command
+            )
             value: dict[str, Value] = {"name": name, "interface": "asgi" if is_asgi else "wsgi"}
             value["command"] = command.command
             return [Fact("server", value, command.place, "likely")]
@@ -91,5 +93,7 @@ def server_facts(packages: Packages, commands: Sequence[Process]) -> list[Fact]:
         if name in packages:
             is_asgi = name in {"daphne", "uvicorn", "hypercorn"}
             value = {"name": name, "interface": "asgi" if is_asgi else "wsgi"}
-            return [Fact("server", value, packages[name].place, "guess", (), "the package is there, no command names it")]
+            return [
+                Fact("server", value, packages[name].place, "guess", (), "the package is there, no command names it")
+            ]
     return [Fact("server", None, Place(""), "likely", (), "neither a command nor a package serves it")]

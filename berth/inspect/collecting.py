@@ -42,7 +42,9 @@ def facts(root: Path) -> Facts:
         raise NotADirectoryError(f"{root} is no folder")
     tree = Tree(root)
     found = list(_Project(tree).facts())
-    problems = [Fact("problem", said, place) for place, said in sorted(tree.problems.items(), key=lambda each: str(each[0]))]
+    problems = [
+        Fact("problem", said, place) for place, said in sorted(tree.problems.items(), key=lambda each: str(each[0]))
+    ]
     return Facts((*found, *problems))
 
 
@@ -60,6 +62,8 @@ class _Project:
         self.development, self.production = settings_choice.choose(self.entry, self.scopes, self.samples)
         self.procfile = procfile.processes(tree)
         self.commands = [*self.procfile, *workers.from_services(self.services), *procfile.of_scripts(tree)]
+        packages = self.requirements.packages
+        self.celery = workers.find_celery(self.sources, self.entry.roots, packages, self.commands)
 
     @property
     def settings(self) -> list[Scope]:
@@ -97,21 +101,25 @@ class _Project:
                 yield from found
                 yield from caches.find(scope, evaluator, self.samples)
                 yield from settings_facts.find(scope, evaluator)
-            elif found[0].value != database.find("database", self.settings[0], Evaluator(self.scopes, self.settings[0]),
-                                                 self.samples, packages)[0].value:
+            elif (
+                found[0].value
+                != database.find(
+                    "database", self.settings[0], Evaluator(self.scopes, self.settings[0]), self.samples, packages
+                )[0].value
+            ):
                 yield from found
         yield from settings_facts.whitenoise_facts(self.scopes, self.settings, packages)
 
     def _work(self) -> Iterator[Fact]:
         packages = self.requirements.packages
         settings = next(iter(self.settings), None)
-        apps = workers.find_celery(self.sources, self.entry.roots, packages, self.commands)
+        apps = self.celery
         yield from workers.celery_facts(apps, packages, self.sources, self.commands)
         if apps:
             yield from broker.find(apps[0], self.scopes, settings, self.samples, self.services, packages)
-        evaluator = Evaluator(self.scopes, settings)
-        yield from workers.queue_facts(packages, settings, evaluator, self.commands)
+        yield from workers.queue_facts(self.sources, packages, settings, self.commands)
 
     def _more_files(self) -> list[str]:
         files = [fact.origin.file for fact in self.entry.facts if fact.name in {"wsgi", "asgi"} and fact.value]
+        files += [app.file for app in self.celery[:1]]
         return [*files, *([self.entry.manage] if self.entry.manage else [])]

@@ -57,9 +57,7 @@ def _service(file: str, name: str, line: int, body: yaml_file.Mapping) -> Servic
     parts = [(body, "command"), (body, "entrypoint")]
     if isinstance(health, yaml_file.Mapping):
         parts.append((health, "test"))
-    commands = tuple(
-        (filled(_joined(home[key])), Place(file, home.lines[key])) for home, key in parts if home.get(key)
-    )
+    commands = tuple((filled(_joined(home[key])), Place(file, home.lines[key])) for home, key in parts if home.get(key))
     env_files = body.get("env_file") or []
     return Service(
         name=name,

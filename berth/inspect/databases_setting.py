@@ -100,8 +100,9 @@ def _default(assignment: Assignment, evaluator: Evaluator) -> ast.expr | None:
     """Return the expression of the database `default`."""
     node, scope = assignment.node, assignment.scope
     for _ in range(4):
-        if isinstance(node, ast.Name) and scope.live(node.id):
-            node, scope = scope.live(node.id)[0].node, scope.live(node.id)[0].scope
+        live = scope.live(node.id) if isinstance(node, ast.Name) else []
+        if live:
+            node, scope = live[0].node, live[0].scope
     if isinstance(node, ast.Dict):
         for key, value in zip(node.keys, node.values, strict=True):
             if key is not None and evaluator.first(key, scope).value == "default":
@@ -113,9 +114,7 @@ def _default(assignment: Assignment, evaluator: Evaluator) -> ast.expr | None:
     return node if isinstance(node, (ast.Call, ast.Subscript)) else None
 
 
-def _of_node(
-    node: ast.expr, origin: Assignment, evaluator: Evaluator, parts: list[Assignment]
-) -> Iterator[Database]:
+def _of_node(node: ast.expr, origin: Assignment, evaluator: Evaluator, parts: list[Assignment]) -> Iterator[Database]:
     scope = origin.scope
     conditions = tuple(text for guard in origin.guards if (text := guard.text()))
     if isinstance(node, ast.Name):
@@ -136,7 +135,11 @@ def _of_node(
     fields = dict(_fields(node, evaluator, scope))
     url = _url(node, evaluator, scope) if not fields.get("NAME") else None
     for part in parts:
-        if len(part.path) == 2 and part.path[1] in FIELDS and not (part.guards and (url is None or part.path[1] == "ENGINE")):
+        if (
+            len(part.path) == 2
+            and part.path[1] in FIELDS
+            and not (part.guards and (url is None or part.path[1] == "ENGINE"))
+        ):
             fields[part.path[1]] = evaluator.first(part.node, part.scope)
     place = Place(origin.place.file, node.lineno)
     if url is not None:
@@ -164,14 +167,20 @@ def _under(made: Database, conditions: tuple[str, ...]) -> Database:
 def _separate(fields: dict[str, Known], place: Place, conditions: tuple[str, ...]) -> Database:
     variables = {name: list(known.variables) for name, known in fields.items() if known.variables}
     # A password's default is theirs to keep.
-    defaults = {
+    defaults: dict[str, Value] = {
         name: known.value
         for name, known in fields.items()
         if name not in {"PASSWORD", "ENGINE"} and isinstance(known.value, (str, int))
     }
     engine = fields.get("ENGINE", Known())
     return Database(
-        place, kind(engine.text), engine.text or "", "separate" if variables else "fixed", variables, defaults, conditions
+        place,
+        kind(engine.text),
+        engine.text or "",
+        "separate" if variables else "fixed",
+        variables,
+        defaults,
+        conditions,
     )
 
 

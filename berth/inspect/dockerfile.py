@@ -104,7 +104,12 @@ def files(tree: Tree) -> list[str]:
 
 def _rank(tree: Tree, file: str) -> int:
     text = tree.text(file)
-    if is_test(file) or SIDE.search(file) or file.startswith((".devcontainer", ".github", ".gitpod")) or "devcontainer" in file:
+    if (
+        is_test(file)
+        or SIDE.search(file)
+        or file.startswith((".devcontainer", ".github", ".gitpod"))
+        or "devcontainer" in file
+    ):
         return 3
     runs = re.search(r"manage\.py|gunicorn|uwsgi|uvicorn|daphne|collectstatic", text)
     installs = re.search(r"requirements|uv sync|poetry|pipenv|pip install|pyproject", text)

@@ -212,14 +212,34 @@ def _settings_fact(name: str, chosen: Setdefault | None, manage: str | None, sco
     if scopes.sources.find(chosen.value, scopes.roots) is None:
         why = "there is no such module in the project: it may be made by hand, or ignored by git"
         return Fact(name, chosen.value, chosen.place, "guess", (*chosen.others, *_lookalikes(scopes)), why)
+    outright = _assigned(scopes, chosen)
     certainty: Certainty = "likely" if chosen.others or "{}" in chosen.value else "certain"
+    if outright and manage is not None:
+        return Fact(name, chosen.value, chosen.place, "guess", (*chosen.others, *outright), "another file overrules it")
     return Fact(name, chosen.value, chosen.place, certainty, chosen.others)
+
+
+def _assigned(scopes: Scopes, chosen: Setdefault) -> tuple[Alternative, ...]:
+    """Return the settings that other files of the project set outright, which no default can overrule."""
+    tree = scopes.sources.tree
+    found: dict[str, Alternative] = {}
+    for file in tree.holding((file for file in tree.below("", "*.py") if not is_test(file)), SETTINGS):
+        for node in ast.walk(scopes.sources.parse(file)):
+            value = _value_set(node, SETTINGS) if isinstance(node, ast.Assign) else None
+            name = literal(value)
+            if value is not None and name and name != chosen.value:
+                place = Place(file, value.lineno)
+                found.setdefault(name, Alternative(name, place, "set there outright, whatever the default is"))
+    return tuple(found.values())
 
 
 def _lookalikes(scopes: Scopes) -> tuple[Alternative, ...]:
     tree = scopes.sources.tree
-    files = [file for file in tree.below(scopes.roots[0], "*.py") if "settings" in file.rpartition("/")[2] or
-             parent(file).endswith("settings")]
+    files = [
+        file
+        for file in tree.below(scopes.roots[0], "*.py")
+        if "settings" in file.rpartition("/")[2] or parent(file).endswith("settings")
+    ]
     found = tree.holding(files, "INSTALLED_APPS", "DATABASES")
     return tuple(Alternative(module_name(file, scopes.roots[0]), Place(file)) for file in found[:8])
 
@@ -239,6 +259,5 @@ def _production_fact(
     if development is None:
         return Fact(name, None, Place(""), "guess", _lookalikes(scopes), "no file says which settings are meant")
     why = "neither wsgi.py nor asgi.py names any: those of manage.py"
-    return Fact(name, development.value, development.place, "likely", (), why)
-
-
+    outright = _assigned(scopes, development)
+    return Fact(name, development.value, development.place, "guess" if outright else "likely", outright, why)

@@ -7,26 +7,18 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from berth.inspect.python_source import calls, dotted, keyword, literal
+from berth.inspect.python_source import dotted, keyword, literal
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*$")
-URL_READERS: Mapping[str, str] = {
-    "db": "DATABASE_URL",
-    "db_url": "DATABASE_URL",
-    "dj_db_url": "DATABASE_URL",
-    "cache": "CACHE_URL",
-    "cache_url": "CACHE_URL",
-    "dj_cache_url": "CACHE_URL",
-    "email": "EMAIL_URL",
-    "email_url": "EMAIL_URL",
-    "dj_email_url": "EMAIL_URL",
-    "search_url": "SEARCH_URL",
-    "channels": "CHANNELS_URL",
-    "channels_url": "CHANNELS_URL",
-}
-DATABASE_READERS = frozenset({"db", "db_url", "dj_db_url"})
-CASTS = frozenset("str bool int float list dict json tuple bytes Csv set Decimal".split())
-NOT_READS = frozenset("read_env setdefault update pop prefixed read_envfile copy items keys seal add_parser".split())
+URL_READERS = re.compile(r"(?:dj_)?(?P<subject>db|cache|email|search|channels)(?:_url)?$")
+"""Methods of django-environ and environs that take a URL apart."""
+CASTS = frozenset({
+    "str", "bool", "int", "float", "list", "dict", "json", "tuple", "bytes", "Csv", "set", "Decimal",
+})  # fmt: skip
+NOT_READS = frozenset({
+    "read_env", "setdefault", "update", "pop", "prefixed", "read_envfile", "copy", "items", "keys", "seal",
+    "add_parser", "startswith", "endswith",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,6 +28,8 @@ class Read:
     :param default: the expression used when it is not set; None when the read fails then.
     :param optional: the read gives None, or an empty text, when it is not set.
     :param is_database: the value is the URL of a database.
+    :param is_sure: a library that is known reads it; of a helper of the project nobody knows what it does without a
+        value.
     """
 
     name: str
@@ -43,6 +37,7 @@ class Read:
     default: ast.expr | None = None
     optional: bool = False
     is_database: bool = False
+    is_sure: bool = True
 
 
 @dataclass(frozen=True)
@@ -52,16 +47,21 @@ class Dialect:
     :param readers: local names that are functions reading variables, by import: decouple's `config`, say.
     :param mappings: local names that are `os.environ` or a copy of it.
     :param schema: defaults that django-environ's `Env(NAME=(cast, default))` gives.
+    :param is_open: more of the schema comes from elsewhere, as `Env(**defaults)` does.
     """
 
     readers: frozenset[str] = frozenset()
     mappings: frozenset[str] = frozenset()
     schema: Mapping[str, ast.expr | None] = field(default_factory=dict)
+    is_open: bool = False
 
     def merged(self, other: Dialect) -> Dialect:
         """Return both as one, as after `from other import *`."""
         return Dialect(
-            self.readers | other.readers, self.mappings | other.mappings, {**other.schema, **self.schema}
+            self.readers | other.readers,
+            self.mappings | other.mappings,
+            {**other.schema, **self.schema},
+            self.is_open or other.is_open,
         )
 
     def read(self, node: ast.AST) -> Read | None:
@@ -83,9 +83,11 @@ class Dialect:
         owner, _, last = function.rpartition(".")
         if last in NOT_READS or not function:
             return None
-        if function in {"dj_database_url.config", "django_database_url.config"}:
-            name = literal(keyword(call, "env")) or "DATABASE_URL"
-            return Read(name, call.lineno, keyword(call, "default"), optional=True, is_database=True)
+        if owner.endswith("_url") and last == "config":
+            # dj_database_url and its sisters: django_cache_url, dj_email_url.
+            subject = owner.removesuffix("_url").rpartition("_")[2].upper()
+            given = literal(keyword(call, "env")) or f"{subject}_URL"
+            return Read(given, call.lineno, keyword(call, "default"), True, subject == "DATABASE")
         if not self._is_reader(owner, last):
             return None
         name = self._name(call, owner, last)
@@ -95,7 +97,17 @@ class Dialect:
         if default is None and name in self.schema:
             default = self.schema[name]
         optional = last in {"get", "getenv", "get_credential"} or (name in self.schema and default is None)
-        return Read(name, call.lineno, default, optional, last in DATABASE_READERS and bool(owner))
+        is_sure = self._is_known(owner, last) and not (self.is_open and default is None and not optional)
+        match = URL_READERS.match(last) if owner else None
+        return Read(
+            name, call.lineno, default, optional, match is not None and match["subject"].startswith("d"), is_sure
+        )
+
+    def _is_known(self, owner: str, last: str) -> bool:
+        """Tell whether it is clear what a function does when the variable is not set."""
+        if self._is_mapping(owner) or last in {"getenv", "config"}:
+            return True
+        return (owner or last) in self.readers or owner in {"env", "environ", "os"} or (not owner and last == "env")
 
     def _is_reader(self, owner: str, last: str) -> bool:
         if owner and self._is_mapping(owner):
@@ -109,7 +121,9 @@ class Dialect:
         named = next((keyword(call, key) for key in ("name", "var", "key", "env") if keyword(call, key)), None)
         first = call.args[0] if call.args else named
         if first is None:
-            return URL_READERS.get(last) if owner else None
+            match = URL_READERS.match(last) if owner else None
+            subject = match["subject"].upper() if match else ""
+            return f"{'DATABASE' if subject == 'DB' else subject}_URL" if subject else None
         return literal(first)
 
     @staticmethod
@@ -126,6 +140,7 @@ def dialect(tree: ast.Module) -> Dialect:
     readers: set[str] = set()
     mappings: set[str] = set()
     schema: dict[str, ast.expr | None] = {}
+    is_open = False
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             readers |= set(_reading(node))
@@ -137,7 +152,8 @@ def dialect(tree: ast.Module) -> Dialect:
                 if "Env" in dotted(node.value.func) or dotted(node.value.func) == "decouple.Config":
                     readers.add(target)
                 schema.update(_schema(node.value))
-    return Dialect(frozenset(readers), frozenset(mappings), schema)
+                is_open = is_open or any(argument.arg is None for argument in node.value.keywords)
+    return Dialect(frozenset(readers), frozenset(mappings), schema, is_open)
 
 
 def _is_environ(node: ast.expr) -> bool:
@@ -149,7 +165,11 @@ def _is_environ(node: ast.expr) -> bool:
 
 def _reading(node: ast.ImportFrom) -> Iterator[str]:
     module = node.module or ""
-    is_theirs = module in {"decouple", "starlette.config"} or module.rpartition(".")[2] in {"env", "envs", "environment"}
+    is_theirs = module in {"decouple", "starlette.config"} or module.rpartition(".")[2] in {
+        "env",
+        "envs",
+        "environment",
+    }
     for alias in node.names:
         if is_theirs and not alias.name[0].isupper():
             yield alias.asname or alias.name
@@ -166,8 +186,24 @@ def _schema(call: ast.Call) -> Iterator[tuple[str, ast.expr | None]]:
 
 def reads(tree: ast.AST, words: Dialect) -> Iterator[Read]:
     """Give every read below a node, in no particular order."""
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Call, ast.Subscript, ast.Compare)) and (found := words.read(node)):
-            yield found
+    return (read for read, _ in reads_with_conditions(tree, words))
 
 
+def reads_with_conditions(tree: ast.AST, words: Dialect, when: str = "") -> Iterator[tuple[Read, str]]:
+    """Give every read below a node, with the innermost condition under which it happens, "" for none."""
+    if isinstance(tree, (ast.Call, ast.Subscript, ast.Compare)) and (found := words.read(tree)):
+        yield found, when
+    if isinstance(tree, (ast.If, ast.IfExp)):
+        test = ast.unparse(tree.test)
+        branches = ((tree.body, test), (tree.orelse, f"not ({test})"))
+        yield from reads_with_conditions(tree.test, words, when)
+        for branch, text in branches:
+            for each in branch if isinstance(branch, list) else [branch]:
+                yield from reads_with_conditions(each, words, text)
+        return
+    if isinstance(tree, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+        when = when or f"{getattr(tree, 'name', 'a function')} is called"
+    if isinstance(tree, ast.Try) and tree.handlers:
+        when = when or "it can be had: a failure is caught"
+    for child in ast.iter_child_nodes(tree):
+        yield from reads_with_conditions(child, words, when)

@@ -169,7 +169,9 @@ def requested(words: str, place: Place) -> Package:
     :raises InvalidRequirement: it is none.
     """
     requirement = Requirement(words)
-    exact = [each.version for each in requirement.specifier if each.operator in {"==", "==="} and "*" not in each.version]
+    exact = [
+        each.version for each in requirement.specifier if each.operator in {"==", "==="} and "*" not in each.version
+    ]
     return Package(
         canonicalize_name(requirement.name),
         exact[0] if len(exact) == 1 else "",

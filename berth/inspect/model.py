@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Union
+from typing import Literal, TypeAlias
 
 Certainty = Literal["certain", "likely", "guess"]
 """certain: a file says it in so many words. likely: one reading of several, the others are listed or improbable.
 guess: a habit of other projects, no word of this one."""
 
-Value = Union[str, int, float, bool, None, Sequence["Value"], Mapping[str, "Value"]]
+Value: TypeAlias = "str | int | float | bool | None | Sequence[Value] | Mapping[str, Value]"
 """What JSON can hold."""
 
 

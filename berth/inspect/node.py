@@ -43,8 +43,12 @@ def _fact(tree: Tree, file: str, folder: str) -> Fact | None:
         return None
     if not isinstance(content, dict):
         return None
-    scripts = content.get("scripts") if isinstance(content.get("scripts"), dict) else {}
-    build = next((name for name in ("build", "build:prod", "build-prod", "prod", "production", "compile") if name in scripts), None)
+    given = content.get("scripts")
+    scripts: dict[str, object] = given if isinstance(given, dict) else {}
+    build = next(
+        (name for name in ("build", "build:prod", "build-prod", "prod", "production", "compile") if name in scripts),
+        None,
+    )
     lock, manager = _manager(tree, file, content)
     engines = content.get("engines")
     version = engines.get("node") if isinstance(engines, dict) else None
@@ -59,7 +63,9 @@ def _fact(tree: Tree, file: str, folder: str) -> Fact | None:
     }
     used = build is not None or bool(content.get("dependencies"))
     certainty: Certainty = "likely" if ASIDE.search(file) or _distance(file, folder) == 2 else "certain"
-    why = "" if build else "it has no script that builds" if used else "it has no script that builds, and no dependencies"
+    why = (
+        "" if build else "it has no script that builds" if used else "it has no script that builds, and no dependencies"
+    )
     offset = text.find(f'"{build}"') if build else 0
     return Fact("node", value, Place(file, line_of(text, max(offset, 0))), certainty, (), why)
 

@@ -28,5 +28,7 @@ def find(tree: Tree, services: Sequence[Service], env_files: Sequence[str]) -> l
         facts.append(Fact("env_file", {"file": file, "in_use": is_used}, Place(file), "certain", (), why))
     for file in (".dockerignore", "docker", "inv", "tasks.py", "noxfile.py", "reports", ".gitignore"):
         if file in tree or any(each.startswith(f"{file}/") for each in tree.files):
-            facts.append(Fact("name_taken", file, Place(file), "certain", (), "Berth has a file or folder of that name"))
+            facts.append(
+                Fact("name_taken", file, Place(file), "certain", (), "Berth has a file or folder of that name")
+            )
     return facts

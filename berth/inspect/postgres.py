@@ -14,7 +14,9 @@ from berth.inspect.python_source import Sources, calls, dotted, keyword, literal
 from berth.inspect.scope import Scope
 from berth.inspect.tree import is_test, line_of
 
-IMAGE = re.compile(r"(?:^|/)(?P<name>[\w.-]*(?:postgres|postgis|pgvector|timescaledb|pgautoupgrade)[\w.-]*):(?P<tag>[\w.-]+)")
+IMAGE = re.compile(
+    r"(?:^|/)(?P<name>[\w.-]*(?:postgres|postgis|pgvector|timescaledb|pgautoupgrade)[\w.-]*):(?P<tag>[\w.-]+)"
+)
 OPERATIONS = {
     "HStoreExtension": "hstore", "TrigramExtension": "pg_trgm", "UnaccentExtension": "unaccent",
     "CITextExtension": "citext", "BtreeGinExtension": "btree_gin", "BtreeGistExtension": "btree_gist",
@@ -41,7 +43,11 @@ def version_facts(sources: Sources, services: Sequence[Service]) -> list[Fact]:
         return []
     first = found[0]
     others = {version: Alternative(version, place, image) for version, image, place in found if version != first[0]}
-    return [Fact("postgres.version", first[0], first[2], "likely" if others else "certain", tuple(others.values()), first[1])]
+    return [
+        Fact(
+            "postgres.version", first[0], first[2], "likely" if others else "certain", tuple(others.values()), first[1]
+        )
+    ]
 
 
 def _version(name: str, tag: str) -> str:
@@ -57,7 +63,9 @@ def extension_facts(sources: Sources, packages: Packages, settings: Sequence[Sco
     for name, place in [*_created(sources), *_implied(packages, settings)]:
         found.setdefault(name, Fact(f"postgres.extension.{name}", True, place, "certain"))
     for name, place in _in_sql(sources):
-        found.setdefault(name, Fact(f"postgres.extension.{name}", True, place, "likely", (), "a script of SQL makes it"))
+        found.setdefault(
+            name, Fact(f"postgres.extension.{name}", True, place, "likely", (), "a script of SQL makes it")
+        )
     return list(found.values())
 
 
@@ -83,7 +91,9 @@ def _implied(packages: Packages, settings: Sequence[Scope]) -> Iterator[tuple[st
         for assignment in scope.assignments:
             if assignment.name.endswith("APPS") or assignment.name == "DATABASES":
                 for node in ast.walk(assignment.node):
-                    text = literal(node) if isinstance(node, ast.Constant) else None
+                    if not isinstance(node, ast.Constant):
+                        continue
+                    text = literal(node)
                     if text and text.startswith(("django.contrib.gis", "django.contrib.gis.db.backends.postgis")):
                         yield "postgis", Place(assignment.place.file, node.lineno)
     if "pgvector" in packages:

@@ -16,7 +16,10 @@ ROUTE = re.compile(
     r"^\^?/?(?P<path>(?:[\w-]+/){0,3}_*(?:health[\w-]*|ping|status|alive|ready|readiness|liveness|livez|readyz"
     r"|heartbeat|lbheartbeat|up|pingdom)(?:[/.][\w.-]*)*)/?\$?$"
 )
-URL = re.compile(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\]|\$?\{?\w+\}?)(?::\$?\{?\w+\}?)?(?P<path>/[\w./?=&-]*)")
+URL = re.compile(
+    r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\]|\$?\{?\w+\}?)(?::\$?\{?\w+\}?)?(?P<path>/[\w./?=&-]*)"
+)
+HINT = re.compile(r"health|ping|status|alive|ready|live|heartbeat|/up")
 PROBE = re.compile(r"^\s*path:\s*[\"']?(?P<path>/[\w./-]*)", re.M)
 
 
@@ -26,7 +29,8 @@ def find(sources: Sources, folder: str, services: Sequence[Service]) -> list[Fac
     :param folder: that of manage.py.
     """
     found: dict[str, tuple[Place, str]] = {}
-    for path, place in [*_of_dockerfiles(sources), *_of_services(services), *_of_kubernetes(sources)]:
+    checks = [*_of_dockerfiles(sources), *_of_services(services), *_of_kubernetes(sources)]
+    for path, place in sorted(checks, key=lambda check: not ROUTE.match(check[0].partition("?")[0])):
         found.setdefault(path, (place, "a health check of theirs asks for it"))
     for path, place in _of_urls(sources, folder):
         found.setdefault(path, (place, "a route of that name"))
@@ -55,7 +59,7 @@ def _of_dockerfiles(sources: Sources) -> Iterator[tuple[str, Place]]:
 
 def _of_services(services: Sequence[Service]) -> Iterator[tuple[str, Place]]:
     for service in services:
-        if service.builds or not service.image or re.search(r"\$|:dev|:latest", service.image):
+        if service.builds or not service.image or re.search(r":dev\b|:local\b", service.image):
             for command, place in service.commands:
                 if re.search(r"curl|wget|http", command):
                     for path in _paths(command):
@@ -64,7 +68,9 @@ def _of_services(services: Sequence[Service]) -> Iterator[tuple[str, Place]]:
 
 def _of_kubernetes(sources: Sources) -> Iterator[tuple[str, Place]]:
     tree = sources.tree
-    files = [file for file in tree.named("*.yml", "*.yaml", "*.tpl") if not file.startswith(".github")]
+    files = [
+        file for file in tree.named("*.yml", "*.yaml", "*.tpl") if not file.startswith(".github") and not is_test(file)
+    ]
     for file in tree.holding(files, "livenessProbe", "readinessProbe", "healthCheckPath", "httpGet"):
         text = tree.text(file)
         for match in PROBE.finditer(text):
@@ -73,9 +79,14 @@ def _of_kubernetes(sources: Sources) -> Iterator[tuple[str, Place]]:
 
 def _of_urls(sources: Sources, folder: str) -> Iterator[tuple[str, Place]]:
     tree = sources.tree
-    files = [file for file in tree.below(folder, "urls.py", "*urls*.py", "__init__.py") if "url" in file and not is_test(file)]
-    for file in sorted(tree.holding(files, *"health ping status alive ready live heartbeat".split()),
-                       key=lambda file: file.count("/")):
+    files = [
+        file
+        for file in tree.below(folder, "urls.py", "*urls*.py", "__init__.py")
+        if "url" in file and not is_test(file)
+    ]
+    for file in sorted(files, key=lambda file: file.count("/")):
+        if not HINT.search(tree.text(file)):
+            continue
         for call in calls(sources.parse(file)):
             if dotted(call.func).rpartition(".")[2] in {"path", "re_path", "url"} and call.args:
                 route = literal(call.args[0])

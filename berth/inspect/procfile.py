@@ -11,7 +11,9 @@ from berth.inspect.model import Fact, Place
 from berth.inspect.tree import Tree, is_test
 
 LINE = re.compile(r"^(?P<name>[\w-]+):[ \t]*(?P<command>\S[^\n]*)$")
-COMMAND = re.compile(r"^[^#\n]*\b(celery .*|gunicorn .*|uvicorn .*|daphne .*|uwsgi .*|manage\.py (?:qcluster|rqworker|run_huey|rundramatiq).*)$")
+COMMAND = re.compile(
+    r"^[^#\n]*\b((?:celery|gunicorn|uvicorn|daphne|uwsgi|manage\.py (?:qcluster|rqworker|run_huey|rundramatiq))\b.*)$"
+)
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,18 @@ def processes(tree: Tree) -> list[Process]:
 
 def of_scripts(tree: Tree) -> Iterator[Process]:
     """Give the servers and workers that shell scripts, Dockerfiles and other start files run."""
-    files = [file for file in tree.named("*.sh", "Makefile", "justfile", "*entrypoint*", "supervisor*.conf", "*.service",
-                                         "celery*") if not is_test(file) and not file.endswith((".py", ".rst", ".md"))]
+    files = [
+        file
+        for file in tree.named(
+            "*.sh", "Makefile", "justfile", "*entrypoint*", "supervisor*.conf", "*.service", "celery*"
+        )
+        if not is_test(file) and not file.endswith((".py", ".rst", ".md"))
+    ]
     for file in files:
         for number, line in enumerate(tree.text(file).replace("\\\n", "  ").splitlines(), 1):
-            if match := COMMAND.match(line):
+            match = COMMAND.match(line)
+            # An odd quote: the words stand in a message.
+            if match and match[1].count('"') % 2 == 0 and match[1].count("'") % 2 == 0:
                 yield Process(file.rpartition("/")[2], match[1].strip(), Place(file, number))
     for file, instructions in dockerfile.by_file(tree).items():
         for each in instructions:

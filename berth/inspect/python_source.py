@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 
 from berth.inspect.model import Place
 from berth.inspect.tree import Tree, parent
+
+VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+"""The Python that parses: what a newer one brought is a mistake to it."""
 
 
 class Sources:
@@ -33,7 +37,7 @@ class Sources:
                 return ast.parse(self.tree.text(file))
         except (SyntaxError, ValueError, RecursionError) as error:
             line = getattr(error, "lineno", None) or 0
-            self.tree.problems[Place(file, line)] = f"is no Python that can be parsed: {_short(error)}"
+            self.tree.problems[Place(file, line)] = f"is no Python {VERSION}, so it was not read: {_short(error)}"
             return ast.Module(body=[], type_ignores=[])
 
     def find(self, module: str, roots: Sequence[str]) -> str | None:

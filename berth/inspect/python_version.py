@@ -73,7 +73,9 @@ def find(tree: Tree, folder: str, requirements: Requirements) -> list[Fact]:
     return [Fact("python", value, origin, certainty, others, why)]
 
 
-def _certainty(said: list[Said], wanted: Said | None, preferred: str | None, django: str | None) -> tuple[Certainty, str]:
+def _certainty(
+    said: list[Said], wanted: Said | None, preferred: str | None, django: str | None
+) -> tuple[Certainty, str]:
     if preferred is None:
         return "guess", "what the files say contradicts itself: no version fits all"
     if _only(said, preferred):
@@ -207,8 +209,14 @@ def _exact(tree: Tree, folder: str) -> Iterator[Said]:
 def _near(file: str, folder: str) -> bool:
     """Tell whether a Dockerfile may be the project's: not in a folder that is another project of a monorepo."""
     home = parent(file)
-    return not home or not folder or home == folder or home.startswith(f"{folder}/") or folder.startswith(home)\
+    return (
+        not home
+        or not folder
+        or home == folder
+        or home.startswith(f"{folder}/")
+        or folder.startswith(home)
         or bool(re.search(r"docker|container|deploy|compose|devops", home))
+    )
 
 
 def of_image(image: str) -> str | None:

@@ -151,7 +151,9 @@ class _Said(Place):
 
 def _evidence(tree: Tree, kind: str) -> list[_Said]:
     """Return the lines that install packages in that way: of Dockerfiles, CI files, scripts, in this order."""
-    scripts = [file for file in tree.named("Makefile", "*.sh", "justfile", "Procfile", "heroku.yml") if not is_test(file)]
+    scripts = [
+        file for file in tree.named("Makefile", "*.sh", "justfile", "Procfile", "heroku.yml") if not is_test(file)
+    ]
     found = []
     for file in [*dockerfile.files(tree), *samples.ci_files(tree), *scripts]:
         text = tree.text(file)
@@ -265,6 +267,9 @@ def _declared(tree: Tree, home: str, project: str, content: dict[str, object]) -
             files = [config]
     if not files:
         return None
-    details: dict[str, Value] = {"groups": list(_groups(content)), "locked": all(each.version for each in packages.values())}
+    details: dict[str, Value] = {
+        "groups": list(_groups(content)),
+        "locked": all(each.version for each in packages.values()),
+    }
     details["installs_tree"] = bool(toml_file.table(content, "build-system")) or files == [config]
     return Way("pyproject", tuple(files), packages, details)

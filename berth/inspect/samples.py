@@ -1,4 +1,4 @@
-"""Find where a project gives its environment variables a value: env files, compose files, CI, Dockerfiles, Procfiles."""
+"""Find where a project gives its environment variables a value: env files, compose files, CI, Dockerfiles."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from berth.inspect.model import Place
 from berth.inspect.tree import Tree, is_test, line_of
 
 ENV_FILES = (
-    ".env", ".env.*", ".env-*", ".env_*", "*.env", "env.example", "env.sample", "*.env.*", "env.template", "example.env",
+    ".env", ".env.*", ".env-*", ".env_*", "*.env", "env.example", "env.sample", "*.env.*", "env.template",
 )  # fmt: skip
 LINE = re.compile(r"^[ \t]*(?P<comment>#?)[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_]\w*)=(?P<value>[^\n]*)$", re.M)
 CI_LINE = re.compile(r"^[ \t]+(?:- )?(?P<name>[A-Z][A-Z0-9_]+):[ \t]*(?P<value>[^\n{}]*)$", re.M)
@@ -74,7 +74,9 @@ class Samples:
         for file in self.env_files:
             found += in_env_file(tree.text(file), file)
         for service in services:
-            found += [Sample(name, value or "", place, "compose") for name, (value, place) in service.environment.items()]
+            found += [
+                Sample(name, value or "", place, "compose") for name, (value, place) in service.environment.items()
+            ]
         for file, instructions in dockerfile.by_file(tree).items():
             for each in instructions:
                 if each.word == "ENV":

@@ -12,6 +12,7 @@ from berth.inspect.model import Place
 from berth.inspect.python_source import Sources, dotted, literal
 from berth.inspect.tree import parent
 
+MERGING = frozenset({"update", "append", "insert", "extend"})
 DEEPEST = 12
 """Imports that are followed one from another."""
 
@@ -39,7 +40,6 @@ class Guard:
             return ""
         words = words if len(words) <= 100 else words[:97] + "..."
         return words if self.branch == 0 else f"not ({words})"
-
 
     def condition(self) -> str:
         """Return the condition itself, whichever branch it is."""
@@ -182,9 +182,7 @@ class _Reader:
         for branch, statements in enumerate((body, orelse)):
             self.block(statements, (*guards, Guard(id(node), branch, test, self.place(node))))
 
-    def assign(
-        self, target: ast.expr, value: ast.expr, guards: tuple[Guard, ...], *, merges: bool = False
-    ) -> None:
+    def assign(self, target: ast.expr, value: ast.expr, guards: tuple[Guard, ...], *, merges: bool = False) -> None:
         if isinstance(target, (ast.Tuple, ast.List)):
             if isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == len(target.elts):
                 for each, its in zip(target.elts, value.elts, strict=True):
@@ -203,8 +201,8 @@ class _Reader:
         name = dotted(node.func)
         if name in {"include", "split_settings.tools.include"}:
             self.split_settings(node, guards)
-        elif isinstance(node.func, ast.Attribute) and node.func.attr == "update" and node.args:
-            self.assign(node.func.value, node.args[0], guards, merges=True)
+        elif isinstance(node.func, ast.Attribute) and node.func.attr in MERGING and node.args:
+            self.assign(node.func.value, node.args[-1], guards, merges=True)
 
     def split_settings(self, node: ast.Call, guards: tuple[Guard, ...]) -> None:
         folder = parent(self.scope.file)

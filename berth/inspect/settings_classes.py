@@ -87,9 +87,9 @@ def _statement(scope: Scope, node: ast.stmt, guards: tuple[Guard, ...]) -> Itera
             for each in body:
                 yield from _statement(scope, each, (*guards, guard))
     elif isinstance(node, ast.FunctionDef) and node.name.isupper():
-        for each in ast.walk(node):
-            if isinstance(each, ast.Return) and each.value is not None:
-                yield _made(scope, node.name, each.value, guards)
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Return) and inner.value is not None:
+                yield _made(scope, node.name, inner.value, guards)
 
 
 def _made(scope: Scope, name: str, value: ast.expr, guards: tuple[Guard, ...]) -> Assignment:

@@ -11,14 +11,17 @@ from berth.inspect.model import Alternative, Certainty, Fact, Place, Value
 from berth.inspect.scope import Scope, Scopes
 from berth.inspect.tree import is_test
 
-PLAIN = ("STATIC_ROOT", "STATIC_URL", "MEDIA_ROOT", "AUTH_USER_MODEL", "WSGI_APPLICATION", "ASGI_APPLICATION",
-         "ALLOWED_HOSTS", "DEBUG", "SECURE_SSL_REDIRECT", "SECRET_KEY", "ROOT_URLCONF", "STATICFILES_STORAGE")  # fmt: skip
+PLAIN = (
+    "STATIC_ROOT", "STATIC_URL", "MEDIA_ROOT", "AUTH_USER_MODEL", "WSGI_APPLICATION", "ASGI_APPLICATION",
+    "ALLOWED_HOSTS", "DEBUG", "SECURE_SSL_REDIRECT", "SECRET_KEY", "ROOT_URLCONF", "STATICFILES_STORAGE",
+)  # fmt: skip
 PACKAGES = (
-    "django", "gunicorn", "uvicorn", "uvicorn-worker", "daphne", "hypercorn", "uwsgi", "pyuwsgi", "granian", "waitress",
-    "celery", "kombu", "django-celery-beat", "django-celery-results", "boto3", "botocore", "pycurl", "psycopg", "psycopg2",
-    "psycopg2-binary", "psycopg-binary", "psycopg-c", "mysqlclient", "whitenoise", "redis", "valkey", "django-redis",
-    "channels", "channels-redis", "dj-database-url", "django-environ", "environs", "python-decouple", "django-storages",
-    "django-compressor", "pgvector", "django-configurations", "django-split-settings", "pytest", "pytest-django",
+    "django", "gunicorn", "uvicorn", "uvicorn-worker", "daphne", "hypercorn", "uwsgi", "pyuwsgi", "granian",
+    "waitress", "celery", "kombu", "django-celery-beat", "django-celery-results", "boto3", "botocore",
+    "pycurl", "psycopg", "psycopg2", "psycopg2-binary", "psycopg-binary", "psycopg-c", "mysqlclient",
+    "whitenoise", "redis", "valkey", "django-redis", "channels", "channels-redis", "dj-database-url",
+    "django-environ", "environs", "python-decouple", "django-storages", "django-compressor", "pgvector",
+    "django-configurations", "django-split-settings", "pytest", "pytest-django",
 )  # fmt: skip
 
 
@@ -63,8 +66,11 @@ def missing_facts(scopes: Scopes, settings: Sequence[Scope]) -> list[Fact]:
     for scope in settings:
         for name, place in scope.missing:
             first = name.partition(".")[0]
-            own = not first or any(file.startswith(f"{root}/{first}/".lstrip("/")) for root in scopes.roots
-                                   for file in scopes.sources.tree.files)
+            own = not first or any(
+                file.startswith(f"{root}/{first}/".lstrip("/"))
+                for root in scopes.roots
+                for file in scopes.sources.tree.files
+            )
             if own or name.endswith(".py"):
                 why = "it is imported, and is not there: made by hand on each machine"
                 facts.setdefault(name, Fact("settings.local", name, place, "likely", (), why))
@@ -92,10 +98,13 @@ def whitenoise_facts(scopes: Scopes, settings: Sequence[Scope], packages: Packag
     """Return the fact `whitenoise`: whether it serves the static files."""
     for scope in settings:
         for assignment in scope.assignments:
-            if assignment.name.startswith(("MIDDLEWARE", "STORAGES", "STATICFILES")):
+            if assignment.name.isupper():
                 for node in ast.walk(assignment.node):
                     if isinstance(node, ast.Constant) and isinstance(node.value, str) and "whitenoise." in node.value:
-                        return [Fact("whitenoise", True, Place(assignment.place.file, node.lineno))]
+                        when = " and ".join(text for guard in assignment.guards if (text := guard.text()))
+                        place = Place(assignment.place.file, node.lineno)
+                        why = f"only when: {when}" if when else ""
+                        return [Fact("whitenoise", True, place, "likely" if when else "certain", (), why)]
     tree = scopes.sources.tree
     files = [file for file in tree.named("wsgi.py", "asgi.py", "middleware.py") if not is_test(file)]
     for file in tree.holding(files, "whitenoise", "WhiteNoise"):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-INSTALLS = re.compile(r"\b(?:apt-get|apt|aptitude)\s[^\n&|;]*?(?<![-\w])install(?![-\w])|\bapk\s[^\n&|;]*?(?<![-\w])add(?![-\w])")
+INSTALLS = re.compile(
+    r"\b(?:apt-get|apt|aptitude)\s[^\n&|;]*?(?<![-\w])install(?![-\w])|\bapk\s[^\n&|;]*?(?<![-\w])add(?![-\w])"
+)
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]+$")
 
 
@@ -38,4 +40,5 @@ def _end_of_line(text: str) -> int:
 
 def unbroken(text: str) -> str:
     """Return the lines of one instruction as one line, comments left out."""
-    return " ".join(line for line in text.split("\n") if not line.lstrip().startswith("#"))
+    joined = " ".join(line for line in text.split("\n") if not line.lstrip().startswith("#"))
+    return re.sub(r"`\s*#[^`]*`", " ", joined)

@@ -8,10 +8,11 @@ from berth.inspect import dockerfile, samples, shell
 from berth.inspect.model import Alternative, Certainty, Fact, Place
 from berth.inspect.tree import Tree, is_test, line_of
 
-NOISE = frozenset(
-    "sudo curl wget ca-certificates gnupg gnupg2 apt-transport-https lsb-release software-properties-common vim nano less"
-    " htop screen procps build-essential gcc g++ make locales zsh bash".split()
-)
+NOISE = frozenset({
+    "sudo", "curl", "wget", "ca-certificates", "gnupg", "gnupg2", "apt-transport-https", "lsb-release",
+    "software-properties-common", "vim", "nano", "less", "htop", "screen", "procps", "build-essential", "gcc",
+    "g++", "make", "locales", "zsh", "bash",
+})  # fmt: skip
 
 
 def find(tree: Tree) -> list[Fact]:
@@ -37,10 +38,10 @@ def find(tree: Tree) -> list[Fact]:
             found.append((_distinct(named), Place(file, 1)))
     for file in [*samples.ci_files(tree), *tree.below("scripts", "*.sh"), *tree.below("bin", "*.sh")]:
         text = tree.text(file)
-        installed = list(shell.packages(text))
-        if installed:
-            names = _distinct([name for name, _ in installed])
-            found.append((names, Place(file, line_of(text, installed[0][1]))))
+        of_script = list(shell.packages(text))
+        if of_script:
+            names = _distinct([name for name, _ in of_script])
+            found.append((names, Place(file, line_of(text, of_script[0][1]))))
     if not found:
         return []
     names, place = found[0]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from berth.inspect.model import Place
 
-SKIPPED = frozenset(
-    ".git .hg .svn .berth .tox .nox .eggs .idea .vscode .claude .terraform .yarn .pnpm-store .ipynb_checkpoints"
-    " node_modules bower_components __pycache__ __pypackages__ site-packages".split()
-)
+SKIPPED = frozenset({
+    ".git", ".hg", ".svn", ".berth", ".tox", ".nox", ".eggs", ".idea", ".vscode", ".claude", ".terraform",
+    ".yarn", ".pnpm-store", ".ipynb_checkpoints", "node_modules", "bower_components", "__pycache__",
+    "__pypackages__", "site-packages",
+})  # fmt: skip
 MOST_FILES = 60_000
 LARGEST = 4_000_000
 """In bytes; a larger file is data."""
@@ -30,6 +32,7 @@ class Tree:
         self.root = root
         self.problems: dict[Place, str] = {}
         self._texts: dict[str, str] = {}
+        self._named: dict[tuple[str, ...], list[str]] = {}
         self.files: tuple[str, ...] = tuple(self._walk())
         self._known = frozenset(self.files)
 
@@ -51,8 +54,11 @@ class Tree:
     def named(self, *patterns: str) -> list[str]:
         """Return the files whose name, without folders, matches one of the shell patterns; the nearest to the root
         first."""
-        found = [file for file in self.files if _matches(file.rpartition("/")[2], patterns)]
-        return sorted(found, key=lambda file: (file.count("/"), file))
+        if patterns not in self._named:
+            matching = re.compile("|".join(fnmatch.translate(pattern) for pattern in patterns))
+            found = [file for file in self.files if matching.match(file.rpartition("/")[2])]
+            self._named[patterns] = sorted(found, key=lambda file: (file.count("/"), file))
+        return list(self._named[patterns])
 
     def below(self, folder: str, *patterns: str) -> list[str]:
         """Return the files anywhere below ``folder`` ("" is the root) whose name matches one of the patterns."""
@@ -113,10 +119,6 @@ def _skipped(folder: str, name: str) -> bool:
     return os.path.exists(os.path.join(folder, name, "pyvenv.cfg"))
 
 
-def _matches(name: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-
-
 def parent(file: str) -> str:
     """Return the folder of a file, "" for the root."""
     return file.rpartition("/")[0]
@@ -129,6 +131,9 @@ def line_of(text: str, offset: int) -> int:
 
 def is_test(file: str) -> bool:
     """Tell whether a file belongs to tests, examples or documentation, going by its path."""
-    words = {"tests", "test", "testing", "examples", "example", "docs", "doc", "documentation", "fixtures", "sandbox"}
+    words = {
+        "tests", "test", "testing", "unittests", "testdata", "test_data", "examples", "example", "docs", "doc",
+        "documentation", "fixtures", "sandbox", "demo", "demos",
+    }  # fmt: skip
     path = PurePosixPath(file)
     return bool(words & set(path.parts[:-1])) or path.name.startswith(("test_", "conftest"))

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from berth.inspect.environment_reads import Read, dialect, reads
+from berth.inspect.environment_reads import Read, dialect, reads_with_conditions
 from berth.inspect.evaluation import UNKNOWN, Evaluator
 from berth.inspect.model import Fact, Place, Value
 from berth.inspect.samples import WITHHELD, Samples, shown
@@ -21,6 +21,8 @@ class Variable:
     """One variable.
 
     :param required: some read of it fails when it is not set.
+    :param condition: when that read happens; "" when it always does.
+    :param is_sure: it is clear what the reads do when it is not set.
     """
 
     name: str
@@ -28,6 +30,8 @@ class Variable:
     default: Value = None
     has_default: bool = False
     required: bool = False
+    condition: str | None = None
+    is_sure: bool = True
 
 
 def find(scopes: Scopes, settings: Sequence[Scope], more: Sequence[str], samples: Samples) -> list[Fact]:
@@ -68,13 +72,13 @@ def _collect(
     if settings is not None:
         words = words.merged(settings.dialect)
     skipped = _fixed(tree)
-    for read in reads(tree, words):
+    for read, condition in reads_with_conditions(tree, words):
         place = Place(file, read.line)
         variable = found.setdefault(read.name, Variable(read.name))
         if place in variable.places or read.name in OWN or read.line in skipped:
             continue
         variable.places.append(place)
-        _weigh(variable, read, evaluator, scope)
+        _weigh(variable, read, condition, evaluator, scope)
     for name in [name for name, variable in found.items() if not variable.places]:
         del found[name]
 
@@ -84,14 +88,18 @@ def _fixed(tree: ast.Module) -> set[int]:
     return {
         node.lineno
         for node in ast.walk(tree)
-        if isinstance(node, ast.Assign) and any(isinstance(target, ast.Subscript) for target in node.targets)
+        if isinstance(node, ast.Assign)
+        and any(isinstance(target, ast.Subscript) for target in node.targets)
         and "environ" in ast.dump(node.targets[0])
     }
 
 
-def _weigh(variable: Variable, read: Read, evaluator: Evaluator, scope: Scope) -> None:
+def _weigh(variable: Variable, read: Read, condition: str, evaluator: Evaluator, scope: Scope) -> None:
     if read.default is None:
-        variable.required = variable.required or not read.optional
+        if not read.optional:
+            variable.required = True
+            variable.is_sure = variable.is_sure and read.is_sure
+            variable.condition = condition if variable.condition in {None, condition} else ""
         return
     value = evaluator.first(read.default, scope).value
     if not variable.has_default:
@@ -110,7 +118,10 @@ def _plain(value: object) -> Value:
 
 
 def _fact(variable: Variable, samples: Samples) -> Fact:
-    value: dict[str, Value] = {"required": variable.required and not variable.has_default}
+    required = variable.required and not variable.has_default
+    value: dict[str, Value] = {"required": required and not variable.condition}
+    if required and variable.condition:
+        value["required_when"] = variable.condition
     if variable.has_default:
         value["default"] = _shown(variable.name, variable.default)
     sample = samples.best(variable.name)
@@ -118,7 +129,9 @@ def _fact(variable: Variable, samples: Samples) -> Fact:
         value["sample"] = _shown(variable.name, sample.value)
         value["sample_origin"] = str(sample.place)
     value["reads"] = [str(place) for place in variable.places]
-    return Fact(f"variable.{variable.name}", value, variable.places[0])
+    sure = variable.is_sure or not required
+    why = "" if sure else "what reads it may have a default that is not to be read here"
+    return Fact(f"variable.{variable.name}", value, variable.places[0], "certain" if sure else "guess", (), why)
 
 
 def _shown(name: str, value: Value) -> Value:
