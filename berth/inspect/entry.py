@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from berth.inspect import interfaces
 from berth.inspect.evaluation import Evaluator
 from berth.inspect.model import Alternative, Certainty, Fact, Place
 from berth.inspect.python_source import Sources, calls, dotted, literal, module_name
@@ -56,10 +57,11 @@ def find(sources: Sources) -> Entry:
     roots = _roots(sources, manage)
     scopes = Scopes(sources, roots)
     development = _chosen(scopes, manage, SETTINGS) if manage else None
-    servers = {kind: _servers(scopes, kind, development) for kind in ("wsgi", "asgi")}
+    settings = development.value if development else ""
+    servers = {kind: interfaces.find(scopes, kind, settings) for kind in ("wsgi", "asgi")}
     production, facts = None, [_manage_fact(sources, ranked)]
     for kind, found in servers.items():
-        facts.append(_server_fact(kind, found, roots))
+        facts.append(interfaces.fact(kind, found, roots))
         if found and production is None:
             production = _chosen(scopes, found[0], SETTINGS)
     configuration = _chosen(scopes, manage, CONFIGURATION) if manage else None
@@ -166,43 +168,8 @@ def _value_set(node: ast.AST, variable: str) -> ast.expr | None:
     return None
 
 
-def _servers(scopes: Scopes, kind: str, development: Setdefault | None) -> list[str]:
-    """Return the modules named wsgi or asgi, the one of the settings' package first."""
-    tree = scopes.sources.tree
-    folder = scopes.roots[0]
-    files = [file for file in tree.below(folder, f"{kind}.py") if not is_test(file)]
-    files += [file for file in tree.below(folder, "__init__.py") if parent(file).rpartition("/")[2] == kind]
-    files = tree.holding(files, "application")
-    package = development.value.partition(".")[0] if development else ""
-    homes = [f"{root}/{package}".strip("/") for root in scopes.roots]
-    wanted = _wanted(scopes)
-    named = [file for root in scopes.roots for file in files if f"{module_name(file, root)}.application" in wanted]
-    return sorted(files, key=lambda file: (file not in named, parent(file) not in homes, file.count("/"), file))
 
 
-def _wanted(scopes: Scopes) -> set[str]:
-    """Return what settings name as their application; looked for as plain text in files named settings."""
-    found: set[str] = set()
-    tree = scopes.sources.tree
-    for file in tree.holding(tree.named("settings*.py", "base.py", "common.py"), "_APPLICATION"):
-        for node in scopes.sources.parse(file).body:
-            if isinstance(node, ast.Assign) and dotted(node.targets[0]) in {"WSGI_APPLICATION", "ASGI_APPLICATION"}:
-                found.add(literal(node.value) or "")
-    return found
-
-
-def _server_fact(kind: str, files: list[str], roots: tuple[str, ...]) -> Fact:
-    if not files:
-        return Fact(kind, None, Place(""), why=f"no {kind}.py with an application was found")
-    modules = [module_name(file, _root_of(file, roots)) for file in files]
-    others = tuple(Alternative(module, Place(file)) for module, file in zip(modules[1:], files[1:], strict=True))
-    return Fact(kind, modules[0], Place(files[0]), "likely" if others else "certain", others)
-
-
-def _root_of(file: str, roots: tuple[str, ...]) -> str:
-    """Return the longest folder on the path that holds the file; modules are imported from there."""
-    fitting = [root for root in roots if not root or file.startswith(f"{root}/")]
-    return max(fitting, key=len, default="")
 
 
 def _settings_fact(name: str, chosen: Setdefault | None, manage: str | None, scopes: Scopes) -> Fact:

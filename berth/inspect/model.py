@@ -10,7 +10,7 @@ Certainty = Literal["certain", "likely", "guess"]
 """certain: a file says it in so many words. likely: one reading of several, the others are listed or improbable.
 guess: a habit of other projects, no word of this one."""
 
-Value: TypeAlias = "str | int | float | bool | None | Sequence[Value] | Mapping[str, Value]"
+Value: TypeAlias = "str | int | float | bool | Sequence[Value] | Mapping[str, Value] | None"
 """What JSON can hold."""
 
 
