@@ -13,7 +13,7 @@ from berth.inspect.locked import Packages
 from berth.inspect.model import Alternative, Certainty, Fact, Place, Value
 from berth.inspect.python_source import Sources, dotted, keyword, literal
 from berth.inspect.samples import Samples
-from berth.inspect.scope import Scope, Scopes
+from berth.inspect.scope import CAUGHT, Scope, Scopes
 from berth.inspect.workers import CeleryApp
 
 ARGUMENT = re.compile(r"broker(_url)?$")
@@ -25,6 +25,11 @@ KINDS = (
     ("memory", re.compile(r"^memory$")),
     ("database", re.compile(r"^(sqla|django|sqlalchemy)(\+\w+)?$")),
     ("filesystem", re.compile(r"^filesystem$")),
+)
+NAMES = (
+    ("rabbitmq", re.compile(r"RABBIT|AMQP")),
+    ("redis", re.compile(r"REDIS|VALKEY")),
+    ("sqs", re.compile(r"SQS")),
 )
 IMAGES = (
     ("redis", re.compile(r"(^|/)(redis|valkey|keydb|dragonfly)\b")),
@@ -93,8 +98,11 @@ def _signs(
             why = f"when: {' and '.join(known.conditions)}" if known.conditions else ""
             # A database as broker is a default for trying; whoever deploys sets another.
             weak = found in {"database", "memory", "filesystem"} and bool(known.variables)
+            weak = weak or CAUGHT in known.conditions
             yield Found(found, place, 3 if weak else 0, known.variables, why)
         for name in known.variables:
+            if hinted := next((kind for kind, pattern in NAMES if pattern.search(name)), None):
+                yield Found(hinted, place, 3, (name,), f"the name of {name} says so")
             for sample in samples.of(name):
                 value = sample.value if "://" in sample.value else f"{sample.value}://"
                 usable = "://" in sample.value or name.upper().endswith(("SCHEME", "TRANSPORT"))
@@ -127,9 +135,10 @@ def _urls(
     for scope in (settings, *_configs(app, scopes)):
         for name in _names(scope, app, scopes.sources) if scope is not None else ():
             for assignment in scope.live(name) if scope is not None else ():
-                conditions = tuple(text for guard in assignment.guards if (text := guard.text()))
+                conditions = [text for guard in assignment.guards if (text := guard.text())]
                 for known in evaluator.possible(assignment.node, assignment.scope):
-                    yield Known(known.value, known.variables, (*conditions, *known.conditions)), assignment.place
+                    when = tuple(dict.fromkeys([*conditions, *known.conditions]))
+                    yield Known(known.value, known.variables, when), assignment.place
 
 
 def _names(scope: Scope, app: CeleryApp, sources: Sources) -> list[str]:

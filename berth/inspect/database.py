@@ -34,6 +34,10 @@ def find(name: str, scope: Scope, evaluator: Evaluator, samples: Samples, packag
         certainty = "guess" if certainty == "guess" else "likely"
         said = f"{len(found)} are described; this one when: {when or 'always'}" if rivals else f"only when: {when}"
         why = f"{said}; {why}" if why else said
+    if main.form == "computed":
+        certainty, why = "guess", "a function makes it: what it reads is listed by the names of the variables"
+    elif main.form == "fixed" and "NAME" not in main.defaults:
+        certainty, why = "guess", "only a part of it is to be read from the settings"
     if main.is_text:
         certainty, why = "guess", "the default database is a text there, no dict: Django refuses it as it stands"
     facts = [Fact(name, main.value(), main.place, certainty, rivals, why), *_switches(name, scope, evaluator)]
@@ -43,9 +47,11 @@ def find(name: str, scope: Scope, evaluator: Evaluator, samples: Samples, packag
     return facts
 
 
-def _rank(found: Database) -> tuple[bool, bool, bool]:
-    """Return what sorts databases: those that variables drive first, SQLite last."""
-    return found.engine == "sqlite" and found.form == "fixed", found.form == "fixed", found.engine is None
+def _rank(found: Database) -> tuple[bool, bool, bool, int]:
+    """Return what sorts databases: those that variables drive first, PostgreSQL before others, SQLite last."""
+    order = ("postgresql", None, "mysql", "oracle", "mssql", "sqlite")
+    is_file = found.engine == "sqlite" and found.form == "fixed"
+    return is_file, found.form == "fixed", found.engine is None, order.index(found.engine)
 
 
 def _with_engine(found: Database, samples: Samples, packages: Packages) -> tuple[Database, Certainty, str]:
@@ -53,14 +59,16 @@ def _with_engine(found: Database, samples: Samples, packages: Packages) -> tuple
     names = [name for each in ("URL", "ENGINE") for name in found.variables.get(each, ())]
     if not names and found.engine:
         return found, "certain", ""
-    if names and found.engine not in {None, "sqlite"}:
-        return found, "certain", ""
     for name in names:
         for sample in samples.of(name):
             engine = kind(sample.value)
+            if engine and engine == found.engine:
+                return found, "certain", ""
             if engine and sample.kind != "ci" and engine != "sqlite":
                 return _made(found, engine), "likely", _why(found, f"{sample.place} gives {name} such a value")
     drivers = [(driver, engine) for driver, engine in DRIVERS.items() if driver in packages]
+    if found.engine not in {None, "sqlite"} and (not drivers or found.engine in dict(drivers).values()):
+        return found, "certain", ""
     if drivers:
         place = packages[drivers[0][0]].place
         return _made(found, drivers[0][1]), "likely", _why(found, f"{place} brings the driver {drivers[0][0]}")
@@ -70,7 +78,7 @@ def _with_engine(found: Database, samples: Samples, packages: Packages) -> tuple
 
 
 def _made(found: Database, engine: str) -> Database:
-    return replace(found, engine=engine, default_engine=found.engine)
+    return replace(found, engine=engine, default_engine=found.engine if found.engine != engine else None)
 
 
 def _why(found: Database, reason: str) -> str:

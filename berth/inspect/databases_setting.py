@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from berth.inspect.environment_reads import reads
 from berth.inspect.evaluation import UNKNOWN, Evaluator, Known
 from berth.inspect.model import Place, Value
 from berth.inspect.python_source import dotted, keyword
@@ -17,6 +18,15 @@ SYNONYMS = {
     "dbname": "NAME", "database": "NAME", "db_name": "NAME", "role": "USER", "username": "USER", "passwd": "PASSWORD",
     "hostname": "HOST",
 }  # fmt: skip
+ENDINGS = (
+    ("URL", re.compile(r"UR[LI]$")),
+    ("ENGINE", re.compile(r"ENGINE$|BACKEND$")),
+    ("HOST", re.compile(r"HOST(NAME)?$")),
+    ("PORT", re.compile(r"PORT$")),
+    ("USER", re.compile(r"USER(NAME)?$")),
+    ("NAME", re.compile(r"(NAME|DB|DATABASE)$")),
+    ("PASSWORD", re.compile(r"(PASS|PASSWORD|PWD|PASSWD)$")),
+)
 LIBPQ = {"NAME": "PGDATABASE", "USER": "PGUSER", "PASSWORD": "PGPASSWORD", "HOST": "PGHOST", "PORT": "PGPORT"}
 KINDS = (
     ("postgresql", re.compile(r"postg|pgsql|psql|timescale")),
@@ -32,7 +42,7 @@ class Database:
     """One way in which the settings may describe the default database.
 
     :param engine: postgresql, mysql, sqlite, oracle, mssql; None when it is not to be read.
-    :param form: url, separate, or fixed when no variable drives it.
+    :param form: url, separate, computed when a function of the project makes it, or fixed when no variable drives it.
     :param variables: by field, the variables that decide it; of a URL by "URL". The first is the one that is read
         first, the others are what it falls back on.
     :param conditions: when it is this one.
@@ -151,6 +161,27 @@ def _of_node(node: ast.expr, origin: Assignment, evaluator: Evaluator, parts: li
         yield Database(place, engine, "", form, variables, {}, conditions, None, is_text)
     elif fields:
         yield _separate(fields, place, conditions)
+    elif isinstance(node, ast.Call):
+        variables = _of_function(node, evaluator, scope)
+        if variables:
+            yield Database(place, None, "", "computed", variables, {}, conditions)
+
+
+def _of_function(node: ast.Call, evaluator: Evaluator, scope: Scope) -> dict[str, list[str]]:
+    """Return the variables that a function of the project reads, by the field that the end of the name speaks of."""
+    name = dotted(node.func)
+    home = scope
+    if name in scope.imported:
+        file, name = scope.imported[name]
+        home = evaluator.scopes.load(file)
+    found: dict[str, list[str]] = {}
+    for each in ast.walk(evaluator.scopes.sources.parse(home.file)):
+        if isinstance(each, ast.FunctionDef) and each.name == name:
+            for read in reads(each, home.dialect):
+                part = next((part for part, pattern in ENDINGS if pattern.search(read.name.upper())), "OTHER")
+                found.setdefault(part, [])
+                found[part] += [read.name] if read.name not in found[part] else []
+    return found
 
 
 def _is_text(node: ast.expr, scope: Scope) -> bool:

@@ -168,10 +168,6 @@ def _value_set(node: ast.AST, variable: str) -> ast.expr | None:
     return None
 
 
-
-
-
-
 def _settings_fact(name: str, chosen: Setdefault | None, manage: str | None, scopes: Scopes) -> Fact:
     if chosen is None:
         where = manage or ""

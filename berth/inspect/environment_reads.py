@@ -12,6 +12,7 @@ from berth.inspect.python_source import dotted, keyword, literal
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*$")
 URL_READERS = re.compile(r"(?:dj_)?(?P<subject>db|cache|email|search|channels)(?:_url)?$")
 """Methods of django-environ and environs that take a URL apart."""
+ENVIRON = re.compile(r"(^|\.)(environ|getenv|environ\.get|config|env)$")
 CASTS = frozenset({
     "str", "bool", "int", "float", "list", "dict", "json", "tuple", "bytes", "Csv", "set", "Decimal",
 })  # fmt: skip
@@ -47,6 +48,8 @@ class Dialect:
     :param readers: local names that are functions reading variables, by import: decouple's `config`, say.
     :param mappings: local names that are `os.environ` or a copy of it.
     :param schema: defaults that django-environ's `Env(NAME=(cast, default))` gives.
+    :param helpers: local names of functions of the project that read the variable of which they are given the name, and whether the
+        second argument is the default.
     :param is_open: more of the schema comes from elsewhere, as `Env(**defaults)` does.
     """
 
@@ -54,6 +57,7 @@ class Dialect:
     mappings: frozenset[str] = frozenset()
     schema: Mapping[str, ast.expr | None] = field(default_factory=dict)
     is_open: bool = False
+    helpers: Mapping[str, bool] = field(default_factory=dict)
 
     def merged(self, other: Dialect) -> Dialect:
         """Return both as one, as after `from other import *`."""
@@ -62,6 +66,7 @@ class Dialect:
             self.mappings | other.mappings,
             {**other.schema, **self.schema},
             self.is_open or other.is_open,
+            {**other.helpers, **self.helpers},
         )
 
     def read(self, node: ast.AST) -> Read | None:
@@ -88,12 +93,15 @@ class Dialect:
             subject = owner.removesuffix("_url").rpartition("_")[2].upper()
             given = literal(keyword(call, "env")) or f"{subject}_URL"
             return Read(given, call.lineno, keyword(call, "default"), True, subject == "DATABASE")
+        if (named := keyword(call, "environ_name")) is not None:
+            return self._configurations(call, named, last)
         if not self._is_reader(owner, last):
             return None
         name = self._name(call, owner, last)
         if not name or not NAME.match(name):
             return None
-        default = self._default(call, function)
+        positional = self.helpers.get(function, True)
+        default = self._default(call, positional)
         if default is None and name in self.schema:
             default = self.schema[name]
         optional = last in {"get", "getenv", "get_credential"} or (name in self.schema and default is None)
@@ -102,6 +110,17 @@ class Dialect:
         return Read(
             name, call.lineno, default, optional, match is not None and match["subject"].startswith("d"), is_sure
         )
+
+    def _configurations(self, call: ast.Call, named: ast.expr, last: str) -> Read | None:
+        """Return the read of one of django-configurations' values: its first argument is the default."""
+        name, prefix = literal(named), keyword(call, "environ_prefix")
+        if not name:
+            return None
+        is_url = last == "DatabaseURLValue"
+        start = "DJANGO_" if prefix is None and not is_url else f"{literal(prefix)}_" if literal(prefix) else ""
+        given = call.args[0] if call.args else keyword(call, "default")
+        default = None if isinstance(given, ast.Constant) and given.value is None else given
+        return Read(f"{start}{name}", call.lineno, default, optional=True, is_database=is_url)
 
     def _is_known(self, owner: str, last: str) -> bool:
         """Tell whether it is clear what a function does when the variable is not set."""
@@ -112,6 +131,8 @@ class Dialect:
     def _is_reader(self, owner: str, last: str) -> bool:
         if owner and self._is_mapping(owner):
             return last == "get"
+        if not owner and last in self.helpers:
+            return True
         if f"{owner}.{last}" in self.readers or last in self.readers or owner in self.readers:
             return True
         return "env" in last.lower() or "env" in owner.rpartition(".")[2].lower()
@@ -127,9 +148,9 @@ class Dialect:
         return literal(first)
 
     @staticmethod
-    def _default(call: ast.Call, function: str) -> ast.expr | None:
+    def _default(call: ast.Call, positional: bool) -> ast.expr | None:
         given = keyword(call, "default") or keyword(call, "default_value")
-        if given is not None:
+        if given is not None or not positional:
             return given
         rest = [node for node in call.args[1:] if not (isinstance(node, ast.Name) and node.id in CASTS)]
         return rest[0] if rest else None
@@ -142,6 +163,8 @@ def dialect(tree: ast.Module) -> Dialect:
     schema: dict[str, ast.expr | None] = {}
     is_open = False
     for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            _name_values(node)
         if isinstance(node, ast.ImportFrom):
             readers |= set(_reading(node))
         elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
@@ -153,7 +176,38 @@ def dialect(tree: ast.Module) -> Dialect:
                     readers.add(target)
                 schema.update(_schema(node.value))
                 is_open = is_open or any(argument.arg is None for argument in node.value.keywords)
-    return Dialect(frozenset(readers), frozenset(mappings), schema, is_open)
+    return Dialect(frozenset(readers), frozenset(mappings), schema, is_open, helpers(tree))
+
+
+def helpers(tree: ast.Module) -> dict[str, bool]:
+    """Return the functions of a module that read the variable of which they are given the name, and of each whether its
+    second argument is the default."""
+    found: dict[str, bool] = {}
+    for function in tree.body:
+        if not isinstance(function, ast.FunctionDef) or not function.args.args:
+            continue
+        first, *others = (argument.arg for argument in function.args.args)
+        for node in ast.walk(function):
+            key: ast.expr | None = None
+            if isinstance(node, ast.Subscript) and ENVIRON.search(dotted(node)):
+                key = node.slice
+            elif isinstance(node, ast.Call) and node.args and ENVIRON.search(dotted(node)):
+                key = node.args[0]
+            if isinstance(key, ast.Name) and key.id == first:
+                found[function.name] = bool(others) and "env" not in others[0] and "name" not in others[0]
+    return found
+
+
+def _name_values(node: ast.ClassDef) -> None:
+    """Give the values of a class of django-configurations the names that they have by default: those of attributes."""
+    for statement in node.body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Call):
+            target, call = statement.targets[0], statement.value
+            owner, _, last = dotted(call.func).rpartition(".")
+            is_value = owner == "values" and last.endswith("Value") and keyword(call, "environ_name") is None
+            if isinstance(target, ast.Name) and is_value:
+                name = "DATABASE_URL" if last == "DatabaseURLValue" else target.id
+                call.keywords.append(ast.keyword(arg="environ_name", value=ast.Constant(name)))
 
 
 def _is_environ(node: ast.expr) -> bool:

@@ -52,7 +52,7 @@ def of_scripts(tree: Tree) -> Iterator[Process]:
     ]
     for file in files:
         for number, line in enumerate(tree.text(file).replace("\\\n", "  ").splitlines(), 1):
-            match = COMMAND.match(line)
+            match = None if line.startswith("Description") else COMMAND.match(line)
             # An odd quote: the words stand in a message.
             if match and match[1].count('"') % 2 == 0 and match[1].count("'") % 2 == 0:
                 yield Process(file.rpartition("/")[2], match[1].strip(), Place(file, number))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from berth.inspect.model import Place
 from berth.inspect.tree import Tree, parent
 
+BARE_EXCEPT = re.compile(r"^([ \t]*except\*?[ \t]+)([\w.]+(?:[ \t]*,[ \t]*[\w.]+)+)[ \t]*:", re.M)
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 """The Python that parses: what a newer one brought is a mistake to it."""
 
@@ -34,7 +36,7 @@ class Sources:
             with warnings.catch_warnings():
                 # Escapes like "\d" in their strings are theirs to mend.
                 warnings.simplefilter("ignore")
-                return ast.parse(self.tree.text(file))
+                return _parsed(self.tree.text(file))
         except (SyntaxError, ValueError, RecursionError) as error:
             line = getattr(error, "lineno", None) or 0
             self.tree.problems[Place(file, line)] = f"is no Python {VERSION}, so it was not read: {_short(error)}"
@@ -63,6 +65,17 @@ class Sources:
         for _ in range(level - 1):
             folder = parent(folder)
         return self.find(module, [folder]) if module else self.find("__init__", [folder])
+
+
+def _parsed(text: str) -> ast.Module:
+    """Return the tree of a text; `except A, B:`, which Python 3.14 brought, is understood by older ones, too."""
+    try:
+        return ast.parse(text)
+    except SyntaxError:
+        mended = BARE_EXCEPT.sub(r"\1(\2):", text)
+        if mended == text:
+            raise
+        return ast.parse(mended)
 
 
 def _short(error: Exception) -> str:

@@ -13,7 +13,7 @@ from berth.inspect import dockerfile, samples, toml_file
 from berth.inspect.locked import Packages
 from berth.inspect.model import Alternative, Certainty, Fact, Place, Value
 from berth.inspect.requirements import Requirements
-from berth.inspect.tree import Tree, line_of, parent
+from berth.inspect.tree import Tree, is_test, line_of, parent
 
 SERIES = tuple(f"3.{minor}" for minor in range(6, 16))
 DJANGO_RUNS_ON = {
@@ -190,7 +190,11 @@ def _bound_line(tree: Tree, file: str) -> Iterator[Said]:
 def _exact(tree: Tree, folder: str) -> Iterator[Said]:
     """Give the versions that are really used, the best source first: images, then files of version managers."""
     for file, instructions in dockerfile.by_file(tree).items():
-        if not re.search(r"devcontainer|test|docs|nginx|localstack", file) and _near(file, folder):
+        if (
+            not is_test(file)
+            and not re.search(r"devcontainer|test|docs|nginx|localstack", file)
+            and _near(file, folder)
+        ):
             for image, place in dockerfile.images(instructions):
                 if version := of_image(image):
                     yield Said("exact", version, place)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from berth.inspect import dockerfile, locked, samples
 from berth.inspect.model import Alternative, Certainty, Fact, Place, Value
-from berth.inspect.package_lists import DEVELOPMENT, Way, ways
+from berth.inspect.package_lists import DEVELOPMENT, LOCKS, Way, ways
 from berth.inspect.tree import Tree, is_test, line_of, parent
 
 COMMANDS = {
@@ -43,11 +43,12 @@ def find(tree: Tree, folder: str) -> Requirements:
 
     :param folder: that of manage.py; it and those above it are looked at.
     """
-    ways = [way for home in _upwards(folder) for way in ways(tree, home)]
-    if not ways:
+    found = [way for home in _upwards(folder) for way in ways(tree, home)]
+    if not found:
         return Requirements(None, (Fact("requirements", None, Place(""), why="no list of packages was found"),))
     evidence = {kind: _evidence(tree, kind) for kind in ORDER}
-    ranked = sorted(ways, key=lambda way: _rank(way, evidence, folder))
+    has_lock = any(way.kind in LOCKS for way in found)
+    ranked = sorted(found, key=lambda way: _rank(way, evidence, folder, has_lock))
     chosen = ranked[0]
     others = [way for way in ranked[1:] if way.kind != chosen.kind or chosen.kind == "requirements"]
     said = _about(evidence, chosen)
@@ -100,10 +101,14 @@ def _upwards(folder: str) -> Iterator[str]:
         yield folder
 
 
-def _rank(way: Way, evidence: dict[str, list[_Said]], folder: str) -> tuple[int, int, int, int, int, int]:
+def _rank(
+    way: Way, evidence: dict[str, list[_Said]], folder: str, has_lock: bool
+) -> tuple[int, int, int, int, int, int]:
     """Return what sorts the ways: what the Dockerfile runs, then the nearest, then those with a lock."""
     named = _about(evidence, way)
     weight = _weight(named[0].file) if named else 3
+    if way.kind == "pyproject" and has_lock and not way.details.get("locked"):
+        weight = 4  # their lock says more than what it was made of, even where they install without it
     has_django = 0 if "django" in way.packages else 1
     is_development = 1 if DEVELOPMENT.search(way.files[0]) else 0
     distance = folder.count("/") - parent(way.files[0]).count("/")

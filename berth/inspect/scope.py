@@ -7,11 +7,12 @@ import fnmatch
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from berth.inspect.environment_reads import Dialect, dialect
+from berth.inspect.environment_reads import Dialect, dialect, helpers
 from berth.inspect.model import Place
 from berth.inspect.python_source import Sources, dotted, literal
 from berth.inspect.tree import parent
 
+CAUGHT = "a failure is caught"
 MERGING = frozenset({"update", "append", "insert", "extend"})
 DEEPEST = 12
 """Imports that are followed one from another."""
@@ -34,7 +35,7 @@ class Guard:
     def text(self) -> str:
         """Return the condition as one reads it."""
         if self.test is None:
-            return "try" if self.branch == 0 else "except"
+            return CAUGHT
         words = self.condition()
         if "__name__" in words:
             return ""
@@ -114,6 +115,8 @@ class Scopes:
     def __init__(self, sources: Sources, roots: Sequence[str]) -> None:
         self.sources = sources
         self.roots = tuple(roots)
+        # A library's sandbox imports the library, which is installed from above.
+        self.search = tuple(dict.fromkeys([*roots, "", "src"]))
         self._known: dict[str, Scope] = {}
         self._open: list[str] = []
 
@@ -136,7 +139,7 @@ class Scopes:
         """Return the file that a `from` import names, or None when it is none of the project's."""
         if node.level:
             return self.sources.find_relative(scope.file, node.level, node.module or "")
-        return self.sources.find(node.module or "", self.roots)
+        return self.sources.find(node.module or "", self.search)
 
 
 class _Reader:
@@ -225,7 +228,12 @@ class _Reader:
                 elif node.level or not file:
                     self.scope.missing.append((f"{'.' * node.level}{node.module or ''}", self.place(node)))
             elif file:
-                self.scope.imported[alias.asname or alias.name] = (file, alias.name)
+                name = alias.asname or alias.name
+                self.scope.imported[name] = (file, alias.name)
+                reading = helpers(self.scopes.sources.parse(file))
+                if alias.name in reading:
+                    known = Dialect(helpers={name: reading[alias.name]})
+                    self.scope.dialect = self.scope.dialect.merged(known)
 
     def take_all(self, other: Scope, guards: tuple[Guard, ...]) -> None:
         """Take over the names of another module, as `from it import *` does."""

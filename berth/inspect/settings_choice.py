@@ -47,6 +47,7 @@ def _weighed(fact: Fact, scopes: Scopes, said: list[Sample]) -> Fact:
     given = str(fact.value or "")
     usable = _holds_settings(scopes, given)
     is_better = bool(rivals and rivals[0].why) and not DEVELOPMENT.search(str(rivals[0].value))
+    is_better = is_better and not PRODUCTION.search(given)
     fits = bool(given) and usable and not (is_production and rivals and (DEVELOPMENT.search(given) or is_better))
     if fits or not rivals:
         if fact.value is not None and not usable and fact.certainty != "guess":
@@ -75,7 +76,8 @@ def _rivals(fact: Fact, scopes: Scopes, said: list[Sample], is_production: bool)
     for module, file in _neighbours(scopes, str(fact.value or "")):
         if wanted.search(module.rpartition(".")[2]) and module != fact.value:
             found.setdefault(module, Alternative(module, Place(file)))
-    return tuple(found.values())
+    unfitting = DEVELOPMENT if is_production else PRODUCTION
+    return tuple(sorted(found.values(), key=lambda rival: bool(unfitting.search(str(rival.value)))))
 
 
 def _distance(sample: Sample, is_production: bool) -> tuple[int, int, int]:
@@ -83,7 +85,8 @@ def _distance(sample: Sample, is_production: bool) -> tuple[int, int, int]:
     fitting, unfitting = (PRODUCTION, DEVELOPMENT) if is_production else (DEVELOPMENT, PRODUCTION)
     kinds = ("dockerfile", "compose", "env") if is_production else ("compose", "env", "dockerfile")
     name = 0 if fitting.search(sample.value) else 2 if unfitting.search(sample.value) else 1
-    return name, kinds.index(sample.kind) if sample.kind in kinds else 3, len(sample.place.file)
+    kind = kinds.index(sample.kind) if sample.kind in kinds and not sample.place.file.endswith(".json") else 3
+    return name, kind, len(sample.place.file)
 
 
 def _neighbours(scopes: Scopes, module: str) -> list[tuple[str, str]]:

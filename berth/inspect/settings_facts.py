@@ -66,10 +66,14 @@ def missing_facts(scopes: Scopes, settings: Sequence[Scope]) -> list[Fact]:
     for scope in settings:
         for name, place in scope.missing:
             first = name.partition(".")[0]
-            own = not first or any(
-                file.startswith(f"{root}/{first}/".lstrip("/"))
-                for root in scopes.roots
-                for file in scopes.sources.tree.files
+            own = (
+                not first
+                or "local" in name
+                or any(
+                    file.startswith(f"{root}/{first}/".lstrip("/"))
+                    for root in scopes.roots
+                    for file in scopes.sources.tree.files
+                )
             )
             if own or name.endswith(".py"):
                 why = "it is imported, and is not there: made by hand on each machine"
