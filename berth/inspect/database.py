@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from berth.inspect.databases_setting import Database, aliases, described, kind
+from berth.inspect.database_choice import Database, kind
+from berth.inspect.databases_setting import aliases, described
 from berth.inspect.evaluation import Evaluator
 from berth.inspect.locked import Packages
 from berth.inspect.model import Alternative, Certainty, Fact, Place
@@ -59,15 +60,20 @@ def _with_engine(found: Database, samples: Samples, packages: Packages) -> tuple
     names = [name for each in ("URL", "ENGINE") for name in found.variables.get(each, ())]
     if not names and found.engine:
         return found, "certain", ""
-    for name in names:
-        for sample in samples.of(name):
-            engine = kind(sample.value)
-            if engine and engine == found.engine:
-                return found, "certain", ""
-            if engine and sample.kind != "ci" and engine != "sqlite":
-                return _made(found, engine), "likely", _why(found, f"{sample.place} gives {name} such a value")
+    said = [(engine, sample) for name in names for sample in samples.of(name) if (engine := kind(sample.value))]
+    if any(engine == found.engine for engine, _ in said) and found.engine != "sqlite":
+        return found, "certain", ""
+    deployed = [(engine, sample) for engine, sample in said if sample.kind != "ci" and engine != "sqlite"]
+    for engine, sample in sorted(deployed, key=lambda each: each[0] != "postgresql"):
+        reason = f"{sample.place} gives {sample.name} such a value"
+        others = sorted({other for other, _ in deployed} - {engine})
+        if others:
+            reason = f"{reason}, other files one of {' and '.join(others)}"
+        return _made(found, engine), "likely", _why(found, reason)
     drivers = [(driver, engine) for driver, engine in DRIVERS.items() if driver in packages]
     if found.engine not in {None, "sqlite"} and (not drivers or found.engine in dict(drivers).values()):
+        if found.form == "separate" and found.engine != "postgresql" and names:
+            return found, "likely", f"unless {names[0]} says another"
         return found, "certain", ""
     if drivers:
         place = packages[drivers[0][0]].place

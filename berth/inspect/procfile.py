@@ -36,7 +36,7 @@ def processes(tree: Tree) -> list[Process]:
         for number, line in enumerate(tree.text(file).splitlines(), 1):
             if match := LINE.match(line):
                 name = match["name"]
-                is_worker = name not in {"web", "release"}
+                is_worker = name not in {"web", "release", "postdeploy", "predeploy", "postcompile"}
                 found.append(Process(name, match["command"].strip(), Place(file, number), is_worker))
     return found
 

@@ -7,7 +7,8 @@ import fnmatch
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from berth.inspect.environment_reads import Dialect, dialect, helpers
+from berth.inspect.dialects import dialect, helpers
+from berth.inspect.environment_reads import Dialect
 from berth.inspect.model import Place
 from berth.inspect.python_source import Sources, dotted, literal
 from berth.inspect.tree import parent

@@ -6,7 +6,8 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from berth.inspect.environment_reads import Read, dialect, reads_with_conditions
+from berth.inspect.dialects import dialect
+from berth.inspect.environment_reads import Read, reads_with_conditions
 from berth.inspect.evaluation import UNKNOWN, Evaluator
 from berth.inspect.model import Fact, Place, Value
 from berth.inspect.samples import WITHHELD, Samples, shown
