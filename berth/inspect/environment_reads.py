@@ -47,8 +47,8 @@ class Dialect:
     :param readers: local names that are functions reading variables, by import: decouple's `config`, say.
     :param mappings: local names that are `os.environ` or a copy of it.
     :param schema: defaults that django-environ's `Env(NAME=(cast, default))` gives.
-    :param helpers: local names of functions of the project that read the variable of which they are given the name, and whether the
-        second argument is the default.
+    :param helpers: local names of functions of the project that read the variable of which they are given the name,
+        and whether the second argument is the default.
     :param is_open: more of the schema comes from elsewhere, as `Env(**defaults)` does.
     """
 
