@@ -36,9 +36,12 @@ def instructions(text: str, file: str) -> list[Instruction]:
     while number < len(lines):
         start = number
         body = [lines[number]]
-        while _continues(lines[number]) and number + 1 < len(lines):
+        goes_on = _continues(lines[number])
+        while goes_on and number + 1 < len(lines):
             number += 1
             body.append(lines[number])
+            # A comment between continued lines ends nothing.
+            goes_on = lines[number].lstrip().startswith("#") or _continues(lines[number])
         number += 1
         for end in HEREDOC.findall(body[0]) if body[0].lstrip().upper().startswith(("RUN", "COPY")) else ():
             while number < len(lines) and lines[number].strip() != end:

@@ -71,6 +71,8 @@ class Dialect:
     def read(self, node: ast.AST) -> Read | None:
         """Return what an expression reads, or None when it reads no variable itself."""
         if isinstance(node, ast.Subscript):
+            if not isinstance(node.ctx, ast.Load):
+                return None
             name = literal(node.slice)
             return Read(name, node.lineno) if name and self._is_mapping(dotted(node.value)) else None
         if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], (ast.In, ast.NotIn)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -72,27 +71,15 @@ def _collect(
     words = dialect(tree).merged(scope.dialect)
     if settings is not None:
         words = words.merged(settings.dialect)
-    skipped = _fixed(tree)
     for read, condition in reads_with_conditions(tree, words):
         place = Place(file, read.line)
         variable = found.setdefault(read.name, Variable(read.name))
-        if place in variable.places or read.name in OWN or read.line in skipped:
+        if place in variable.places or read.name in OWN:
             continue
         variable.places.append(place)
         _weigh(variable, read, condition, evaluator, scope)
     for name in [name for name, variable in found.items() if not variable.places]:
         del found[name]
-
-
-def _fixed(tree: ast.Module) -> set[int]:
-    """Return the lines where a variable is set rather than read."""
-    return {
-        node.lineno
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign)
-        and any(isinstance(target, ast.Subscript) for target in node.targets)
-        and "environ" in ast.dump(node.targets[0])
-    }
 
 
 def _weigh(variable: Variable, read: Read, condition: str, evaluator: Evaluator, scope: Scope) -> None:

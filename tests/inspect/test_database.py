@@ -138,7 +138,9 @@ def test_text_of_a_url_in_the_place_of_a_database_is_doubted(with_settings: Made
 
 def test_database_that_a_function_makes_is_a_guess_with_its_variables(with_settings: Made) -> None:
     code = "from .parsing import made\nDATABASES = made()"
-    parsing = 'import os\ndef made():\n    return {"default": {"HOST": os.getenv("X_HOST"), "NAME": os.getenv("X_DB")}}\n'
+    parsing = (
+        'import os\ndef made():\n    return {"default": {"HOST": os.getenv("X_HOST"), "NAME": os.getenv("X_DB")}}\n'
+    )
     fact, value = database(with_settings(code, {"site1/parsing.py": parsing}))
     assert (fact.certainty, value["form"]) == ("guess", "computed")
     assert value["variables"] == {"HOST": ["X_HOST"], "NAME": ["X_DB"]}

@@ -147,7 +147,9 @@ def test_asgi_in_a_package_is_found(project: Project, plain: Plain) -> None:
 
 
 def test_django_configuration_is_read(project: Project, plain: Plain) -> None:
-    manage = plain["manage.py"].replace("    from", '    os.environ.setdefault("DJANGO_CONFIGURATION", "Dev")\n    from', 1)
+    manage = plain["manage.py"].replace(
+        "    from", '    os.environ.setdefault("DJANGO_CONFIGURATION", "Dev")\n    from', 1
+    )
     settings = """
         from configurations import Configuration, values
         class Base(Configuration):
