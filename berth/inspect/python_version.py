@@ -23,7 +23,7 @@ DJANGO_RUNS_ON = {
 }  # fmt: skip
 """The first and the last minor version of Python 3 that Django's release notes name, by its series."""
 CI_LINE = re.compile(r"python[-_]?version[\"']?\s*[:=]\s*(?P<value>\[[^\]]*\]|[^\n]+)", re.I)
-CI_IMAGE = re.compile(r"image:\s*[\"']?(?:docker\.io/)?(?:cimg/|circleci/|library/)?python:(?P<value>3\.\d+)")
+CI_IMAGE = re.compile(r"image:\s*[\"']?(?:\S+/)?python:(?P<value>3\.\d+)")
 NUMBER = re.compile(r"(?<![\d.])3\.\d{1,2}(?:\.\d+)?(?![\d])")
 IMAGE = re.compile(r"python[\w-]*?[:-]?(?P<value>3\d\d(?!\d)|3\.\d+(?:\.\d+)*)")
 

@@ -170,7 +170,7 @@ def test_no_word_on_python_is_a_guess(project: Project, plain: Plain) -> None:
 @pytest.mark.parametrize(
     ("image", "version"),
     [
-        ("python:3.12-slim", "3.12"), ("docker.io/library/python:3.11.4", "3.11.4"), ("ubi9/python-312", "3.12"),
+        ("python:3.12-slim", "3.12"), ("host/library/python:3.11.4", "3.11.4"), ("ubi9/python-312", "3.12"),
         ("host/uv:python3.13-bookworm-slim", "3.13"), ("cimg/python:3.9", "3.9"), ("python:3", None), ("node:22", None),
         ("python:latest", None), ("python:3.14@sha256:3333", "3.14"),
     ],
