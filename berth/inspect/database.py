@@ -35,6 +35,8 @@ def find(name: str, scope: Scope, evaluator: Evaluator, samples: Samples, packag
         certainty = "guess" if certainty == "guess" else "likely"
         said = f"{len(found)} are described; this one when: {when or 'always'}" if rivals else f"only when: {when}"
         why = f"{said}; {why}" if why else said
+    if certainty == "certain" and main.form == "fixed" and scope.missing:
+        certainty, why = "likely", f"{scope.missing[-1][0]}, which is imported and not there, may replace it"
     if main.form == "computed":
         certainty, why = "guess", "a function makes it: what it reads is listed by the names of the variables"
     elif main.form == "fixed" and "NAME" not in main.defaults:

@@ -156,6 +156,18 @@ def test_part_of_a_database_is_a_guess(with_settings: Made) -> None:
     assert (fact.certainty, "a part" in fact.why) == ("guess", True)
 
 
+def test_fixed_database_is_doubted_where_local_settings_may_replace_it(with_settings: Made) -> None:
+    code = """
+        DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "x"}}
+        try:
+            from .local import *
+        except ImportError:
+            pass
+    """
+    fact, _ = database(with_settings(code))
+    assert (fact.certainty, fact.why) == ("likely", ".local, which is imported and not there, may replace it")
+
+
 def test_settings_without_databases_are_a_guess(with_settings: Made) -> None:
     fact = with_settings("").get("database")
     assert fact is not None
