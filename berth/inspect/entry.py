@@ -190,7 +190,10 @@ def _assigned(scopes: Scopes, chosen: Setdefault) -> tuple[Alternative, ...]:
         for node in ast.walk(scopes.sources.parse(file)):
             value = _value_set(node, SETTINGS) if isinstance(node, ast.Assign) else None
             name = literal(value)
-            if value is not None and name and name != chosen.value:
+            if value is None or not name or name == chosen.value:
+                continue
+            # One that is not the project's is left from a copied example.
+            if scopes.sources.find(name, scopes.search):
                 place = Place(file, value.lineno)
                 found.setdefault(name, Alternative(name, place, "set there outright, whatever the default is"))
     return tuple(found.values())

@@ -105,9 +105,16 @@ def test_settings_with_a_computed_name_list_their_rivals(project: Project, plain
 
 def test_settings_that_a_file_sets_outright_make_the_default_a_guess(project: Project, plain: Plain) -> None:
     outright = 'import os\nos.environ["DJANGO_SETTINGS_MODULE"] = "other.settings"\n'
-    fact = project({**plain, "site1/__init__.py": outright}).get("settings.development")
+    fact = project({**plain, "site1/__init__.py": outright, "other/settings.py": APPS}).get("settings.development")
     assert fact is not None
     assert (fact.certainty, fact.alternatives[0].value) == ("guess", "other.settings")
+
+
+def test_settings_of_a_copied_example_are_no_rival(project: Project, plain: Plain) -> None:
+    outright = 'import os\nos.environ["DJANGO_SETTINGS_MODULE"] = "my_project.settings"\n'
+    fact = project({**plain, "site1/script.py": outright}).get("settings.development")
+    assert fact is not None
+    assert (fact.certainty, fact.alternatives) == ("certain", ())
 
 
 def test_settings_that_are_not_there_are_a_guess(project: Project, plain: Plain) -> None:
