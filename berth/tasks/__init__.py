@@ -11,7 +11,7 @@ from typing import Any
 from invoke import Collection
 
 from berth import plain_invoke
-from berth.tasks import checks, db, django, env, images, stack
+from berth.tasks import checks, db, django, env, images, inspect, stack
 
 CONTENTS = (
     stack.up,
@@ -33,6 +33,7 @@ CONTENTS = (
     checks.check,
     env,
     images,
+    inspect.inspect,
 )
 
 
@@ -52,3 +53,8 @@ def collection(tasks_file: str, *own: Callable[..., Any] | ModuleType | Collecti
         }
     )
     return namespace
+
+
+def outside() -> Collection:
+    """Return the tasks for places that have no tasks.py yet."""
+    return Collection(inspect.inspect)
