@@ -70,6 +70,12 @@ class Berth(Program):
         except Exit as error:
             if not isinstance(missing := error.__context__, CollectionNotFound):
                 raise
+            from berth.tasks import outside  # it loads all tasks, which tasks.py does elsewhere
+
+            tasks = outside()
+            if set(self.argv[1:]) & set(tasks.task_names):
+                self.collection = tasks
+                return
             raise Refused(
                 f"there is no {missing.name}.py in {missing.start} or a folder above it: "
                 f"change to the folder of a project, and type `{self.binary} --list`"

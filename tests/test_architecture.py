@@ -36,7 +36,7 @@ TASK_MODULES = sorted((ROOT / "berth" / "tasks").glob("*.py"))
 EFFECTS = {
     "process": r"(subprocess|pty|multiprocessing|pexpect|asyncio)\b|os\.(system|popen|fork|forkpty|exec[lv]p?e?"
     r"|spawn[lv]p?e?|posix_spawnp?)$|(c|ctx|context)\.(run|sudo)$",
-    "network": r"(socket|http|urllib|xmlrpc|ssl|smtplib|ftplib)\b",
+    "network": r"(socket|http|urllib(?!\.parse)|xmlrpc|ssl|smtplib|ftplib)\b",
     "signal": r"os\.(kill|killpg)$|signal\.(signal|setitimer|alarm|set_wakeup_fd)$"
     r"|\w+\.(send_signal|kill|terminate)$",
     "write": r"(shutil|tempfile)\.(?!which$)|\w+\.(write_text|write_bytes|mkdir|unlink|rmdir|rename|symlink_to"

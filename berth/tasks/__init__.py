@@ -11,7 +11,7 @@ from typing import Any
 from invoke import Collection
 
 from berth import plain_invoke
-from berth.tasks import checks, db, django, env, images, stack
+from berth.tasks import checks, db, django, env, images, inspect, stack
 
 CONTENTS = (
     stack.up,
@@ -27,11 +27,13 @@ CONTENTS = (
     stack.config,
     django.manage,
     db.reset_db,
+    db,
     checks.test,
     checks.test_in_container,
     checks.check,
     env,
     images,
+    inspect.inspect,
 )
 
 
@@ -51,3 +53,8 @@ def collection(tasks_file: str, *own: Callable[..., Any] | ModuleType | Collecti
         }
     )
     return namespace
+
+
+def outside() -> Collection:
+    """Return the tasks for places that have no tasks.py yet."""
+    return Collection(inspect.inspect)

@@ -2,44 +2,62 @@
 
 from __future__ import annotations
 
-import sys
+from invoke import Collection, Context, task
 
-from invoke import Context, task
-
-from berth import engines, process
+from berth import engines
 from berth.arguments import Task
+from berth.engines import Engine
 from berth.errors import Refused
+from berth.tasks import database as databases
+from berth.tasks import inspection, snapshots
 
 
-@task(klass=Task, help={"yes": "Do not ask."})
-def reset_db(c: Context, yes: bool = False) -> None:
+@task(klass=Task, help={"yes": "Do not ask.", "snapshot": "Delete it without a snapshot to go back to."})
+def reset_db(c: Context, yes: bool = False, snapshot: bool = True) -> None:
     """Delete the application's database, make it anew and bring the stack back, migrated."""
     engine = engines.choose(c)
+    databases.check_somebody_is_there(engine, f"reset-db{'' if snapshot else ' --no-snapshot'}", yes=yes)
     stack = engine.stack()
-    database = stack.with_role("database")
-    if not yes and not c.config.run.dry:
-        name = stack.environment(database).get("DB_NAME", "")
-        _consent(engine, f"Delete the database `{name}` of the project {stack.project_name}, with everything in it?")
-    # Not until it is healthy: that means the application can log in, which may be what is to be mended.
-    engine.up([database], wait=False)
+    database = databases.service(engine, anew=True)
+    name = stack.environment(database).get("DB_NAME", "")
+    held, readable = _held(engine, database)
+    databases.consent(engine, f"Delete the database `{name}` of the project {stack.project_name}: {held}?", yes=yes)
     if dependents := stack.dependents(database):
         engine.stop(dependents)
+    if snapshot and readable:
+        snapshots.take(engine, database, reason="reset-db")
+    elif snapshot:
+        print(f"no snapshot of the database `{name}`: {held}")
     engine.exec(database, ["reset-db.sh"])
     engine.up([])
 
 
-def _consent(engine: engines.Engine, question: str) -> None:
-    """Ask whether data may be deleted.
+@task(klass=Task)
+def set_password(c: Context) -> None:
+    """Give the roles of the database the passwords of .env, and bring the stack back; the data stays."""
+    engine = engines.choose(c)
+    engine.exec(databases.service(engine, anew=True), ["set-password.sh"])
+    engine.up([])
 
-    :raises Refused: the answer is not yes, or nobody is there to answer.
-    """
-    if not sys.stdin.isatty():
-        command = engine.here.command()
-        raise Refused(f"`reset-db` deletes data and nobody is there to ask: type `{command} reset-db --yes`")
+
+def _held(engine: Engine, database: str) -> tuple[str, bool]:
+    """Return what the database holds, or why nobody knows, which may be what a reset is to mend."""
     try:
-        answer = input(f"{question} [y/N] ")
-    except (EOFError, KeyboardInterrupt):
-        print(file=sys.stderr)
-        raise Refused("nothing was deleted", code=process.INTERRUPTED) from None
-    if answer.strip().lower() not in {"y", "yes"}:
-        raise Refused("nothing was deleted")
+        return databases.described(engine, database).summary(), True
+    except Refused as refused:
+        return f"it is not there, or cannot be read ({refused})", False
+
+
+namespace = Collection(
+    snapshots.snapshot,
+    snapshots.restore,
+    snapshots.list_,
+    snapshots.drop_snapshot,
+    set_password,
+    inspection.shell,
+    inspection.url,
+    inspection.ps,
+    inspection.end_session,
+    inspection.stats,
+    inspection.diff,
+)

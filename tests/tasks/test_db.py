@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
-import pexpect
 import pytest
-from dry_project import environment
+
+from berth.engines import Engine
+from berth.errors import Refused
+from berth.tasks import database
 
 Dry = Callable[..., list[str]]
 Inv = Callable[..., tuple[int, str, str]]
@@ -17,12 +20,22 @@ Inv = Callable[..., tuple[int, str, str]]
 
 @pytest.mark.parametrize("words", [["--yes"], []])
 def test_database_is_reset_while_nothing_uses_it(dry: Dry, words: list[str]) -> None:
-    assert dry("reset-db", *words) == [
+    assert dry("reset-db", "--no-snapshot", *words) == [
         "docker compose up --detach db",
         "docker compose stop app migrate worker-default",
         "docker compose exec -T db reset-db.sh",
         "docker compose up --detach --wait",
     ]
+
+
+def test_a_snapshot_is_taken_once_nothing_writes_any_more(dry: Dry) -> None:
+    lines = dry("reset-db", "--yes")
+    assert [re.sub(r"[0-9]{8}-[0-9]{6}\S*|'\{.*\}'", "*", line) for line in lines[1:4]] == [
+        "docker compose stop app migrate worker-default",
+        "docker compose exec -T db snapshot.sh take * *",
+        "docker compose exec -T db reset-db.sh",
+    ]
+    assert '"reason": "reset-db", "automatic": true' in lines[2]
 
 
 def test_nothing_is_stopped_where_nothing_uses_the_database(dry: Dry, folder: Path) -> None:
@@ -32,7 +45,7 @@ def test_nothing_is_stopped_where_nothing_uses_the_database(dry: Dry, folder: Pa
         path.write_text(
             re.sub(r"\n      (?:# .*|db: \{condition: .*\})(?=\n)", "", before).replace("depends_on:\n\n", "\n")
         )
-        lines = dry("reset-db", "--yes")
+        lines = dry("reset-db", "--no-snapshot", "--yes")
     finally:
         path.write_text(before)
     assert [line for line in lines if "stop" in line] == []
@@ -44,32 +57,52 @@ def test_reset_is_refused_where_nobody_can_be_asked(engine: None, inv: Inv) -> N
     assert inv("reset-db") == (1, "", message)
 
 
+def test_the_advice_keeps_what_was_typed(engine: None, inv: Inv) -> None:
+    message = "`reset-db` deletes data and nobody is there to ask: type `./inv reset-db --no-snapshot --yes`\n"
+    assert inv("reset-db", "--no-snapshot") == (1, "", message)
+
+
 @pytest.fixture
-def question(engine: None, folder: Path) -> Iterator[pexpect.spawn[str]]:
-    """`inv reset-db` on a terminal, with its question asked."""
-    terminal: pexpect.spawn[str] = pexpect.spawn(
-        sys.executable,
-        ["-m", "invoke", "reset-db"],
-        cwd=str(folder),
-        env=environment(),
-        encoding="utf-8",
-        timeout=60,
-        dimensions=(24, 200),
-    )
-    terminal.expect_exact(f"Delete the database `app` of the project {folder.name}, with everything in it? [y/N] ")
-    yield terminal
-    terminal.close(force=True)
+def asking() -> Engine:
+    """All of an engine that a question needs."""
+    config = SimpleNamespace(run=SimpleNamespace(dry=False))
+    return cast(Engine, SimpleNamespace(c=SimpleNamespace(config=config)))
 
 
-@pytest.mark.parametrize("answer", ["", "n", "no", "yess"])
-def test_any_answer_but_yes_deletes_nothing(question: pexpect.spawn[str], answer: str) -> None:
-    question.sendline(answer)
-    assert question.read() == f"{answer}\r\nnothing was deleted\r\n"
-    assert question.wait() == 1
+def answering(monkeypatch: pytest.MonkeyPatch, answer: str | type[BaseException]) -> None:
+    def read(question: str) -> str:
+        assert question == "Delete it? [y/N] "
+        if isinstance(answer, str):
+            return answer
+        raise answer
+
+    monkeypatch.setattr("builtins.input", read)
 
 
-@pytest.mark.parametrize("key", ["c", "d"])
-def test_ctrl_c_and_ctrl_d_delete_nothing(question: pexpect.spawn[str], key: str) -> None:
-    question.sendcontrol(key)
-    assert question.read().endswith("\r\nnothing was deleted\r\n")
-    assert question.wait() == 130
+@pytest.mark.parametrize("answer", ["", "n", "no", "yess", "j"])
+def test_any_answer_but_yes_deletes_nothing(asking: Engine, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    answering(monkeypatch, answer)
+    with pytest.raises(Refused, match=r"^nothing was deleted$") as refused:
+        database.consent(asking, "Delete it?", yes=False)
+    assert refused.value.code == 1
+
+
+@pytest.mark.parametrize("key", [EOFError, KeyboardInterrupt])
+def test_ctrl_c_and_ctrl_d_delete_nothing(
+    asking: Engine, monkeypatch: pytest.MonkeyPatch, key: type[BaseException]
+) -> None:
+    answering(monkeypatch, key)
+    with pytest.raises(Refused, match=r"^nothing was deleted$") as refused:
+        database.consent(asking, "Delete it?", yes=False)
+    assert refused.value.code == 130
+
+
+@pytest.mark.parametrize("answer", ["y", "Yes", " YES "])
+def test_yes_is_consent(asking: Engine, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    answering(monkeypatch, answer)
+    database.consent(asking, "Delete it?", yes=False)
+
+
+def test_nothing_is_asked_of_who_typed_yes(asking: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builtins.input", lambda question: pytest.fail(question))
+    database.consent(asking, "Delete it?", yes=True)
