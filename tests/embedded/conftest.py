@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
 import pytest
-from containers.checkout import Checkout, checkout, ok
+from containers.checkout import Checkout, checkout, free_port, ok
 
 from berth.engines.embedded import leftovers
 
@@ -94,6 +95,10 @@ def embedded(made: Checkout) -> Stack:
     made.__class__ = Stack
     assert isinstance(made, Stack)
     without_docker(made)
+    # By chance, as several runs at once would otherwise all find the same ports free.
+    template = made.root / ".env.template"
+    given = re.sub(r"# (\w+_PUBLISHED_PORT)=\d+", lambda line: f"{line[1]}={free_port()}", template.read_text())
+    template.write_text(given)
     return made
 
 
