@@ -135,3 +135,18 @@ def test_reset_db_cures_a_database_that_the_application_cannot_log_in_to(stack: 
     finally:
         stack.set(**{name: before})
         ok(stack.inv("reset-db", "--yes"))
+
+
+def test_a_password_that_the_data_does_not_know_is_explained_and_set(stack: Stack) -> None:
+    before = stack.value("DB_PASSWORD")
+    try:
+        stack.set(DB_PASSWORD="another-password")
+        made = stack.inv("up")
+        assert made.returncode != 0
+        advice = "the data was made with another password: type `./inv db.set-password`, which keeps it, or write the"
+        assert advice in made.stderr
+        ok(stack.inv("db.set-password"))
+        stack.wait_until_ready()
+    finally:
+        stack.set(DB_PASSWORD=before)
+        ok(stack.inv("db.set-password"))

@@ -15,6 +15,8 @@ from berth.engines.docker import lines as docker
 from berth.project import Project
 
 LOG_LINES = "20"
+PASSWORD_REFUSED = 77
+"""The exit code of docker/app/wait_for_database.py."""
 
 Asked = Callable[[Sequence[str]], CompletedProcess[str]]
 """Runs a line for its output."""
@@ -34,6 +36,12 @@ def failure(c: Context, here: Project, stack: Stack, variables: Mapping[str, str
         container for container in found if container.health == "starting"
     ]
     parts = [_container(asked, container, variables) for container in failed]
+    if any(container.state == "exited" and container.exit_code == PASSWORD_REFUSED for container in failed):
+        command = here.command()
+        parts.append(
+            f"the data was made with another password: type `{command} db.set-password`, which keeps it, or write the "
+            "old one into .env"
+        )
     waiting = [container.service for container in found if container.state == "created"]
     parts += taken.report(stack, waiting, lambda: Stack(asked(lines.config_as_written()).stdout))
     present = set(asked(docker.images()).stdout.split())
