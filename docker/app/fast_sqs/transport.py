@@ -23,6 +23,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -86,6 +87,7 @@ class Channel(SQS.Channel):  # type: ignore[misc]
         self._receiving: set[str] = set()
         self._idle: set[str] = set()
         self._failures = 0
+        self._failing: set[tuple[str, str]] = set()
         self._visibility: dict[str, int] = {}
         self._heartbeat: Any = None
         super().__init__(*args, **kwargs)
@@ -130,7 +132,7 @@ class Channel(SQS.Channel):  # type: ignore[misc]
         return super().basic_consume(queue, *args, **kwargs)
 
     def _ask_visibility(self, queue: str) -> int:
-        """Return the visibility timeout of a queue, in seconds; transport option `visibility_timeout` is for creation."""
+        """Return the visibility timeout of a queue, in seconds."""
         client = self.sqs(queue=self.canonical_queue_name(queue))
         try:
             answer = client.get_queue_attributes(QueueUrl=self._new_queue(queue), AttributeNames=["VisibilityTimeout"])
@@ -277,10 +279,14 @@ class Channel(SQS.Channel):  # type: ignore[misc]
 
         def ready(response: Any) -> None:
             if response.status == 200:
+                if (operation, queue) in self._failing:
+                    self._failing.remove((operation, queue))
+                    logger.warning("%s of queue %s works again", operation, queue)
                 done(json.loads(response.read()))
                 return
-            reason = response.read() or response.response.error
-            logger.error("%s of queue %s failed: HTTP %s %s", operation, queue, response.status, reason)
+            if (operation, queue) not in self._failing:
+                self._failing.add((operation, queue))
+                logger.error("%s of queue %s fails, trying again: %s", operation, queue, explain(response))
             done(None)
 
         client = self.asynsqs(queue=self.canonical_queue_name(queue))
@@ -341,6 +347,15 @@ def batches(messages: Iterable[Held]) -> Iterator[list[Held]]:
     for _, group in groupby(sorted(messages, key=attrgetter("queue")), attrgetter("queue")):
         of_queue = list(group)
         yield from (of_queue[start : start + BATCH] for start in range(0, len(of_queue), BATCH))
+
+
+def explain(response: Any) -> str:
+    """Return what an answer that is not 200 says, in one line."""
+    text = str(response.response.error or (response.read() or b"").decode(errors="replace"))
+    with suppress(ValueError, KeyError, TypeError):
+        answer = json.loads(text)
+        text = f"{answer['__type'].rsplit('#')[-1]}: {answer.get('message') or answer.get('Message')}"
+    return f"HTTP {response.status} {' '.join(text.split())[:300]}"
 
 
 def rows(part: list[Held], **more: Any) -> dict[str, Any]:
