@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from botocore.exceptions import ClientError
 from kombu.exceptions import OperationalError
 
 BATCH = 10
@@ -42,7 +43,8 @@ def batch() -> Iterator[None]:
     Messages of one queue keep their order. `delay()` returns before its message is sent: the end of the block is where
     it is in the queue, and where errors are raised. An error within the block sends nothing.
 
-    Raises kombu's OperationalError, which names what SQS refused; all other messages of the block are sent.
+    Raises kombu's OperationalError, which names what SQS refused, with all other messages sent; and what boto3 raises
+    for a server that cannot be reached or lets nobody in, with the messages before that sent.
     """
     if collecting():  # The outer block sends.
         yield
@@ -65,7 +67,10 @@ def _send(messages: list[tuple[Any, dict[str, Any]]]) -> None:
     for url, entries in queues.items():
         for part in parts(entries):
             if len(part) == 1:
-                clients[url].send_message(**part[0])
+                try:
+                    clients[url].send_message(**part[0])
+                except ClientError as error:
+                    refused.append(f"{url}: {error}")
                 continue
             rows = [{"Id": str(i), **{k: v for k, v in m.items() if k != "QueueUrl"}} for i, m in enumerate(part)]
             answer = clients[url].send_message_batch(QueueUrl=url, Entries=rows)
