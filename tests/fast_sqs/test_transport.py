@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -45,6 +46,9 @@ class Channel(transport.Channel):
 
     def _ask_visibility(self, queue: str) -> int:
         return 30
+
+    def asynsqs(self, queue: str | None = None) -> Any:
+        return SimpleNamespace(_httpclient=None)
 
 
 @pytest.fixture

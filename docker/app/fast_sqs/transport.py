@@ -30,6 +30,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
+import pycurl
 from botocore.exceptions import BotoCoreError, ClientError
 from kombu.log import get_logger
 from kombu.transport import SQS
@@ -102,16 +103,19 @@ class Channel(SQS.Channel):  # type: ignore[misc]
             self._collect = False
 
     _collect = False
+    _client: Any = None
 
     def sqs(self, queue: str | None = None) -> Any:
         client = super().sqs(queue)
         return Collector(client) if self._collect else client
 
     def _size(self, queue: str) -> int:
-        """Connecting asks for this; the exception is one that Celery waits after and reports in one line."""
+        """A worker asks for this when it starts; the exception is one that Celery reports in one line."""
         try:
             return int(super()._size(queue))
         except ClientError as error:
+            if self.hub:
+                time.sleep(RETRY[0])  # Celery tries again at once, and gives up at five times within a second.
             raise ConnectionError(f"queue {queue}: {error}") from error
 
     # Receive.
@@ -129,6 +133,8 @@ class Channel(SQS.Channel):  # type: ignore[misc]
                 self._heartbeat.cancel()
             interval = max(0.5, min(self._visibility.values()) / 6)
             self._heartbeat = self.hub.call_repeatedly(interval, self.extend)
+            # Made now: a signal to stop may come while the loop would make it, and stopping needs it.
+            self._client = self.asynsqs(queue=self.canonical_queue_name(queue))._httpclient
         return super().basic_consume(queue, *args, **kwargs)
 
     def _ask_visibility(self, queue: str) -> int:
@@ -310,10 +316,12 @@ class Channel(SQS.Channel):  # type: ignore[misc]
         """Turn the client, instead of the loop, until the server has answered."""
         end = time.monotonic() + self.wait_time_seconds + 1
         while self._receiving and time.monotonic() < end:
-            client = self.asynsqs(queue=self.canonical_queue_name(next(iter(self._receiving))))._httpclient
-            if client._closed:
+            if self._client._closed:
                 break
-            client._timeout_check()
+            try:
+                self._client._timeout_check()
+            except pycurl.error:  # The signal to stop came from within this very client.
+                break
             time.sleep(0.005)
 
     def settle(self) -> None:
@@ -367,3 +375,16 @@ class Transport(SQS.Transport):  # type: ignore[misc]
     """Celery's `broker_transport` is "fast_sqs:Transport"."""
 
     Channel = Channel
+
+    def establish_connection(self) -> Any:
+        """Let a worker whose credentials are wrong wait for right ones, with one line at each try."""
+        connection = super().establish_connection()
+        channel = self._avail_channels[-1]
+        for queue in list(channel.predefined_queues)[:1] if channel.hub else []:
+            try:
+                channel._ask_visibility(queue)
+            except ConnectionError as error:
+                if error.__cause__.response["ResponseMetadata"]["HTTPStatusCode"] == 403:
+                    self._avail_channels.pop().close()
+                    raise
+        return connection
