@@ -171,6 +171,7 @@ def test_wrong_credentials_are_one_line_at_each_try(shop: Make) -> None:
         server.server_close()
 
     assert worker.poll() is None
-    lines = [line for line in made.output().splitlines() if "Trying again in" in line]
+    lines = [line for line in made.output().splitlines() if "ERROR" in line]
+    assert len(lines) == 2
     assert all("Cannot connect to" in line and "(InvalidClientTokenId)" in line for line in lines)
     assert "Traceback" not in made.output()

@@ -18,6 +18,8 @@ What it changes, and why (kombu 5.7):
 - **Errors** of a request are one line in the log and a new try; kombu's receive ends the worker.
 """
 
+# mypy: allow-untyped-calls
+# (kombu's)
 from __future__ import annotations
 
 import json
@@ -63,7 +65,7 @@ class Held:
     receives: int
 
 
-class QoS(SQS.QoS):  # type: ignore[misc]
+class QoS(SQS.QoS):
     """Settles with the server in batches what kombu would give back one by one."""
 
     def restore_unacked_once(self, stderr: Any = None) -> None:
@@ -73,10 +75,11 @@ class QoS(SQS.QoS):  # type: ignore[misc]
         super().restore_unacked_once(stderr)
 
 
-class Channel(SQS.Channel):  # type: ignore[misc]
+class Channel(SQS.Channel):
     """See the module. `least` is the number of processes to keep busy; without it, there is no window."""
 
     QoS = QoS
+    hub: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.least = self.window = 0
@@ -215,7 +218,7 @@ class Channel(SQS.Channel):  # type: ignore[misc]
         self._unsent.append(held)
         self._let_go(delivery_tag)
         if not self._consumers:  # The loop is about to end, or has ended.
-            self._delete()
+            self._delete_acked()
         elif len(self._unsent) >= BATCH:
             self._send_deletes()
         elif not self._flush:
@@ -326,12 +329,12 @@ class Channel(SQS.Channel):  # type: ignore[misc]
 
     def settle(self) -> None:
         """Delete what is acknowledged, and make all else visible again, blocking."""
-        self._delete()
+        self._delete_acked()
         if self.held:
             logger.info("Giving back %d message(s)", len(self.held))
         self._release(list(self.held.values()))
 
-    def _delete(self) -> None:
+    def _delete_acked(self) -> None:
         acked, self._acked, self._unsent = list(self._acked.values()), {}, []
         for part in batches(acked):
             self._settle(part, "delete_message_batch", rows(part))
@@ -371,7 +374,7 @@ def rows(part: list[Held], **more: Any) -> dict[str, Any]:
     return {"Entries": [{"Id": str(i), "ReceiptHandle": held.handle, **more} for i, held in enumerate(part)]}
 
 
-class Transport(SQS.Transport):  # type: ignore[misc]
+class Transport(SQS.Transport):
     """Celery's `broker_transport` is "fast_sqs:Transport"."""
 
     Channel = Channel
@@ -384,7 +387,8 @@ class Transport(SQS.Transport):  # type: ignore[misc]
             try:
                 channel._ask_visibility(queue)
             except ConnectionError as error:
-                if error.__cause__.response["ResponseMetadata"]["HTTPStatusCode"] == 403:
+                cause = error.__cause__
+                if isinstance(cause, ClientError) and cause.response["ResponseMetadata"]["HTTPStatusCode"] == 403:
                     self._avail_channels.pop().close()
                     raise
         return connection
