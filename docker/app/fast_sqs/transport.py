@@ -362,7 +362,7 @@ def batches(messages: Iterable[Held]) -> Iterator[list[Held]]:
 
 def explain(response: Any) -> str:
     """Return what an answer that is not 200 says, in one line."""
-    text = str(response.response.error or (response.read() or b"").decode(errors="replace"))
+    text = (response.read() or b"").decode(errors="replace") or str(response.response.error)
     with suppress(ValueError, KeyError, TypeError):
         answer = json.loads(text)
         text = f"{answer['__type'].rsplit('#')[-1]}: {answer.get('message') or answer.get('Message')}"

@@ -14,7 +14,7 @@ PATIENCE = 2.0
 """Seconds after which a message that waits for a free process is given back."""
 
 
-class Window(bootsteps.StartStopStep):
+class Window(bootsteps.StartStopStep):  # type: ignore[misc]
     """Let the transport hold what the processes soon work off: `app.steps["consumer"].add(Window)`.
 
     What waits behind long tasks for `PATIENCE` seconds is given back, for other workers to take. As each receive counts
