@@ -11,6 +11,8 @@ def main(binary: str | None = None) -> None:
 
     :param binary: what was typed, where that is not the name of the program.
     """
+    # With PYTHONDONTWRITEBYTECODE, which many set for containers, each start would compile all modules, for 40 ms.
+    sys.dont_write_bytecode = False
     # Ctrl-C during the imports ends us as it ends a program in C: with 130 for a shell, and without a traceback.
     if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -51,7 +51,7 @@ class Berth(Program):
     def parse_core(self, argv: list[str] | None) -> None:
         super().parse_core(argv)
         # Invoke has Python compile every module at every start, unless it is told `--write-pyc`.
-        sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
+        sys.dont_write_bytecode = False
 
     def parse_core_args(self) -> None:
         self.core = self._parser(initial=self.initial_context, ignore_unknown=True).parse_argv(self.argv[1:])

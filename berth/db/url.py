@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 from berth.redaction import HIDDEN
 
 
@@ -13,5 +11,7 @@ def url(*, user: str, password: str | None, address: str, name: str) -> str:
     :param password: None: it is hidden.
     :param address: `host:port`.
     """
+    from urllib.parse import quote  # not at every start of `inv`
+
     shown = HIDDEN if password is None else quote(password, safe="")
     return f"postgresql://{quote(user, safe='')}:{shown}@{address}/{quote(name, safe='')}"

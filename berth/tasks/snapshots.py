@@ -14,7 +14,6 @@ from berth.arguments import NamesTask, Task
 from berth.db import snapshots
 from berth.db.snapshots import SCRIPT, Snapshot
 from berth.engines import Engine
-from berth.env import prepare
 from berth.errors import Refused
 from berth.tasks import database as databases
 
@@ -89,6 +88,8 @@ def take(engine: Engine, database: str, name: str | None = None, *, reason: str 
     """
     command = engine.here.command()
     there = databases.listed(engine, database)
+    from berth.env import prepare  # not at every start of `inv`
+
     kept, days = (snapshots.limit(one, prepare.value(engine.here, one)) for one in (snapshots.KEPT, snapshots.DAYS))
     chosen = name or _automatic_name(engine, there)
     snapshots.check_new(chosen, there, command)

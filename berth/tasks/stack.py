@@ -6,8 +6,6 @@ from invoke import Context, task
 
 from berth import engines, process, project
 from berth.arguments import CommandTask, NamesTask, Task
-from berth.compose import ps as containers
-from berth.compose import release
 from berth.errors import Refused
 
 NAMES = {"name": "A service; type any number of them behind the task: `inv logs app db`."}
@@ -31,7 +29,9 @@ def up(c: Context, name: list[str], build: bool = False, attach: bool = False) -
     engine.up(name, build=build)
     if c.config.run.dry:
         return
-    print(containers.table(engine.stack(), engine.containers()))
+    from berth.compose import ps  # not at every start of `inv`
+
+    print(ps.table(engine.stack(), engine.containers()))
     if attach:
         try:
             engine.logs(name, follow=True)
@@ -54,6 +54,8 @@ def build(c: Context, name: list[str], prod: bool = False, no_cache: bool = Fals
     if not prod:
         engines.choose(c, create=True).build(name, no_cache=no_cache, pull=pull)
         return
+    from berth.compose import release
+
     docker = engines.docker_engine(c)
     asked = (process.capture(c, line, cwd=docker.here.root) for line in (release.revision(), release.changes()))
     revision = release.name(*(answer.stdout for answer in asked))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
@@ -86,7 +87,7 @@ def test_a_taken_port_is_explained_with_its_holder_and_the_variable(stack: Stack
         made = other.inv("up", "db")
     assert made.returncode != 0
     pattern = (
-        rf"(?m)^port {port} of 127\.0\.0\.1, for db, is taken by python\S* \(pid \d+\): end that, or set "
+        rf"(?m)^port {port} of 127\.0\.0\.1, for db, is taken by \S+ \(pid {os.getpid()}\): end that, or set "
         r"DB_PUBLISHED_PORT=\d+ in \.env$"
     )
     assert re.search(pattern, made.stderr), made.stderr
