@@ -182,10 +182,9 @@ def test_modules_of_ours_do_not_stand_in_for_others(folder: Path) -> None:
     assert str(ROOT / "berth") not in berth(folder, "--list").stdout.splitlines()
 
 
-def test_modules_are_compiled_once_unless_python_is_told_not_to(folder: Path) -> None:
+@pytest.mark.parametrize("told", ["", "1"])
+def test_modules_are_compiled_once_whatever_containers_are_told(folder: Path, told: str) -> None:
     (folder / "part.py").touch()
     (folder / "tasks.py").write_text("import part\nfrom invoke import task\n")
-    berth(folder, "--list", PYTHONDONTWRITEBYTECODE="1")
-    assert not (folder / "__pycache__").exists()
-    berth(folder, "--list", PYTHONDONTWRITEBYTECODE="")
+    berth(folder, "--list", PYTHONDONTWRITEBYTECODE=told)
     assert [file.name.partition(".")[0] for file in (folder / "__pycache__").glob("part.*")] == ["part"]

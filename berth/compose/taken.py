@@ -8,10 +8,12 @@ from berth import ports
 from berth.compose.config import Stack
 
 
-def report(stack: Stack, names: Sequence[str], written: Callable[[], Stack], *, host: str | None = None) -> list[str]:
+def report(
+    stack: Stack, names: Sequence[str], written: Callable[[], Stack | None], *, host: str | None = None
+) -> list[str]:
     """Return a sentence for each port of the services ``names`` that is taken: by whom, and what to type.
 
-    :param written: returns the services with their `${VARIABLES}`.
+    :param written: returns the services with their `${VARIABLES}`, or None where Compose cannot say.
     :param host: the address that all of them are to listen on, whatever the files say.
     """
     taken = [
@@ -28,7 +30,7 @@ def report(stack: Stack, names: Sequence[str], written: Callable[[], Stack], *, 
     for service, position, address, port in taken:
         free = ports.free_from(port + 1, avoid=given)
         given.add(free)
-        variable = as_written.port_variable(service, position)
+        variable = as_written and as_written.port_variable(service, position)
         cure = f"set {variable}={free} in .env" if variable else f"publish {free} in the compose file"
         who = ports.holder(address, port) or "another program"
         sentences.append(f"port {port} of {address}, for {service}, is taken by {who}: end that, or {cure}")

@@ -43,7 +43,7 @@ def failure(c: Context, here: Project, stack: Stack, variables: Mapping[str, str
             "old one into .env"
         )
     waiting = [container.service for container in found if container.state == "created"]
-    parts += taken.report(stack, waiting, lambda: Stack(asked(lines.config_as_written()).stdout))
+    parts += taken.report(stack, waiting, lambda: _as_written(asked))
     present = set(asked(docker.images()).stdout.split())
     if missing := [image for image in stack.upstream_images() if image not in present]:
         parts.append(
@@ -52,6 +52,11 @@ def failure(c: Context, here: Project, stack: Stack, variables: Mapping[str, str
             "write BERTH_ENGINE=embedded into .env, which needs no images"
         )
     return "\n\n".join(parts)
+
+
+def _as_written(asked: Asked) -> Stack | None:
+    answer = asked(lines.config_as_written())
+    return Stack(answer.stdout) if answer.returncode == 0 else None
 
 
 def _inspected(asked: Asked) -> list[Container]:

@@ -118,9 +118,10 @@ def _alive(plan: Plan) -> set[str]:
 def _check_ports(c: Context, plan: Plan, chosen: Sequence[Program]) -> None:
     """:raises Refused: something else listens where a service is to; all such ports are named."""
 
-    def written() -> Stack:
+    def written() -> Stack | None:
         line = lines.compose(plan.state, "config", "--no-interpolate", "--format", "json")
-        return Stack(process.capture(c, line, cwd=plan.state.root).stdout)
+        answer = process.capture(c, line, cwd=plan.state.root)
+        return Stack(answer.stdout) if answer.returncode == 0 else None
 
     names = [program.service for program in chosen]
     if sentences := taken.report(plan.stack, names, written, host=programs.HOST):
