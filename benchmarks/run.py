@@ -242,9 +242,7 @@ def edit(bench: Bench) -> None:
 def new_packages(bench: Bench) -> Iterator[str]:
     """Yield locked packages, wheels for any platform, that the production image lacks."""
     present = set(re.findall(r"(?m)^([\w.-]+)==", (bench.folder / "requirements/prod.txt").read_text()))
-    for name, block in re.findall(
-        r"(?m)^(([\w.-]+)==.*(?:\n    .*)*)", (bench.folder / "locks/berth.txt").read_text()
-    ):
+    for name, block in re.findall(r"(?m)^(([\w.-]+)==.*(?:\n    .*)*)", (bench.folder / "locks/berth.txt").read_text()):
         if block not in present and "; " not in name:
             yield name
 
