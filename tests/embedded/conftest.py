@@ -102,13 +102,23 @@ def embedded(made: Checkout) -> Stack:
     return made
 
 
-@pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    """A clean copy after `inv up` on a machine without `docker`; tests leave it running."""
-    with checkout() as made:
+@contextlib.contextmanager
+def running(user: str | None = None) -> Iterator[Stack]:
+    """Give a clean copy after `inv up` on a machine without `docker`; it is removed afterwards.
+
+    :param user: as for `Checkout`.
+    """
+    with checkout(user) as made:
         found = embedded(made)
         try:
             ok(found.inv("up"))
             yield found
         finally:
             found.end()
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """A clean copy after `inv up` on a machine without `docker`; tests leave it running."""
+    with running() as made:
+        yield made

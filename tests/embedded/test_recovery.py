@@ -13,19 +13,14 @@ from pathlib import Path
 
 import pytest
 from containers.checkout import checkout, ok, within
-from embedded.conftest import PORTS, Stack, embedded
+from embedded.conftest import PORTS, Stack, embedded, running
 
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[Stack]:
     """A clean copy of these tests' own, after `inv up`."""
-    with checkout() as made:
-        found = embedded(made)
-        try:
-            ok(found.inv("up"))
-            yield found
-        finally:
-            found.end()
+    with running() as made:
+        yield made
 
 
 def ready(stack: Stack) -> bool:
