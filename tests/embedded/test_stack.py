@@ -126,7 +126,8 @@ def test_a_service_that_fails_is_explained(stack: Stack) -> None:
             "worker-default failed: it ends again and again",
             "its last lines (`./inv logs worker-default` shows all):",
         ]
-        assert message[-1] == "no luck today"
+        # Whether a further attempt has written its first line by then is a matter of luck.
+        assert "no luck today" in message
     finally:
         path.write_text(text)
     ok(stack.inv("up"))

@@ -81,14 +81,14 @@ def test_messages_are_counted(client, queue, settings):
 @welcome_urls
 def test_worker_is_up_while_it_gives_signs_of_life(client):
     WorkerHeartbeat.beat("celery@one", "default")
-    assert services(client)["worker"] == (True, "celery@one on default, seen 0 s ago")
+    assert services(client)["worker"] in [(True, f"celery@one on default, seen {age} s ago") for age in (0, 1)]
 
     WorkerHeartbeat.objects.update(seen_at=Now() - timedelta(seconds=25))
     ok, text = services(client)["worker"]
     assert (ok, text) in [(False, f"celery@one was last seen {age} s ago") for age in (25, 26)]
 
     WorkerHeartbeat.beat("celery@two", "default,mail")
-    assert services(client)["worker"] == (True, "celery@two on default,mail, seen 0 s ago")
+    assert services(client)["worker"] in [(True, f"celery@two on default,mail, seen {age} s ago") for age in (0, 1)]
 
 
 @welcome_urls
