@@ -92,7 +92,9 @@ class Docker:
     def ps(self, names: Sequence[str]) -> None:
         self._on(lines.ps(names), names)
 
-    def exec(self, service: str, command: Sequence[str], *, user: str | None = None) -> None:
+    def exec(
+        self, service: str, command: Sequence[str], *, user: str | None = None, stdio: process.Stdio | None = None
+    ) -> None:
         self._check(service)
         self._refuse_foreign_containers()
         token = os.urandom(4).hex()
@@ -100,8 +102,8 @@ class Docker:
         def relay(signal: str) -> list[str]:
             return lines.signal_exec(service, mark=token, signal=signal, user=user)
 
-        line = lines.exec_(service, command, terminal=process.is_terminal(), user=user, mark=token)
-        process.run(self.c, line, cwd=self.here.root, env=self._variables, relay=relay)
+        line = lines.exec_(service, command, terminal=process.is_terminal() and not stdio, user=user, mark=token)
+        process.run(self.c, line, cwd=self.here.root, env=self._variables, relay=relay, stdio=stdio)
 
     def read(self, service: str, command: Sequence[str]) -> CompletedProcess[str]:
         return self._capture(lines.exec_(service, command, terminal=False))
