@@ -37,7 +37,7 @@ def dump(c: Context, file: list[str]) -> None:
     engine = engines.choose(c)
     if len(file) > 1:
         raise Refused(f"`db.dump` takes one file, not {len(file)}: type `{engine.here.command()} db.dump FILE`")
-    target = _new(engine, file[0] if file else "")
+    target = _named(file[0]) if file else new_file(engine)
     database = databases.service(engine)
     write(engine, database, "dump", target)
 
@@ -65,7 +65,7 @@ def pull(c: Context, url: list[str], snapshot: bool = True, other_project: bool 
         raise Refused(f"`db.pull` takes one URL: type `DATABASE_URL=postgresql://... {engine.here.command()} db.pull`")
     settings = dumps.connection(found)
     again = _consent(engine, "db.pull", snapshot=snapshot, other_project=other_project, yes=yes)
-    database, target = databases.service(engine), _new(engine, "")
+    database, target = databases.service(engine), new_file(engine)
     write(engine, database, "pull", target, settings)
     put(engine, database, target, snapshot=snapshot, again=again)
 
@@ -106,10 +106,10 @@ def write(engine: Engine, database: str, verb: str, target: Path, stdin: bytes |
     return found
 
 
-def put(engine: Engine, database: str, path: Path, *, snapshot: bool, again: str) -> None:
+def put(engine: Engine, database: str, path: Path, *, snapshot: bool, again: str | None) -> None:
     """Put what is in a dump in the place of the database.
 
-    :param again: what to type to load a dump of another project.
+    :param again: what was typed, for advice to load a dump of another project; None: it is ours.
     :raises Refused: it cannot be; the database is as it was.
     """
     from berth.db import storage
@@ -133,9 +133,8 @@ def put(engine: Engine, database: str, path: Path, *, snapshot: bool, again: str
         if not engine.c.config.run.dry:
             loaded = _contents(engine, database, f"{dumps.SCRATCH}{token}")
             dumps.check_contents(path.name, known.contents if known else None, loaded)
-            if not again.endswith("--other-project"):
-                again = f"{again} --other-project"
-                dumps.check_project(path.name, _current(engine, database), loaded, again)
+            if again is not None:
+                dumps.check_project(path.name, _current(engine, database), loaded, f"{again} --other-project")
         if script:
             engine.exec(database, [SCRIPT, "apply", token], stdio=process.Stdio(script))
         kept = snapshots.new_name(engine, database) if snapshot else ""
@@ -154,28 +153,34 @@ def _forgotten(engine: Engine, database: str, token: str) -> Iterator[None]:
         raise
 
 
-def _consent(engine: Engine, words: str, *, snapshot: bool, other_project: bool, yes: bool) -> str:
-    """Ask whether the database may go, where no snapshot of it is kept, and return what was typed."""
+def _consent(engine: Engine, words: str, *, snapshot: bool, other_project: bool, yes: bool) -> str | None:
+    """Ask whether the database may go, where no snapshot of it is kept.
+
+    Return what was typed, for advice; None where it is not to matter whose dump it is.
+    """
     words += " --other-project" * other_project
     if not snapshot:
         words += " --no-snapshot"
         databases.check_somebody_is_there(engine, words, yes=yes)
         held = databases.held(engine, databases.service(engine))
         databases.consent(engine, f"Replace the database, which holds {held}?", yes=yes)
-    return f"{engine.here.command()} {words}"
+    return None if other_project else f"{engine.here.command()} {words}"
 
 
-def _new(engine: Engine, file: str) -> Path:
+def new_file(engine: Engine) -> Path:
+    """Return the path of a new dump, under a name that says when and of which commit."""
+    from berth.db import storage
+
+    here = storage.folder(engine.here.state)
+    taken = {path.name.removesuffix(dumps.ENDING) for path in here.glob(f"*{dumps.ENDING}")}
+    return here / f"{snapshots.automatic_name(engine, taken)}{dumps.ENDING}"
+
+
+def _named(file: str) -> Path:
     """Return the path of a new dump.
 
     :raises Refused: there is such a file, or no such folder.
     """
-    from berth.db import storage
-
-    if not file:
-        here = storage.folder(engine.here.state)
-        taken = {path.name.removesuffix(dumps.ENDING) for path in here.glob(f"*{dumps.ENDING}")}
-        return here / f"{snapshots.automatic_name(engine, taken)}{dumps.ENDING}"
     path = Path(file).absolute()
     if path.exists():
         raise Refused(f"{file} exists already: choose another name")

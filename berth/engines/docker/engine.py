@@ -108,6 +108,17 @@ class Docker:
     def read(self, service: str, command: Sequence[str]) -> CompletedProcess[str]:
         return self._capture(lines.exec_(service, command, terminal=False))
 
+    def read_alone(self, service: str, command: Sequence[str]) -> CompletedProcess[str]:
+        """Run a command as a service that need not run, to read its output; nothing else is started."""
+        return self._capture(lines.run(service, command, terminal=False, dependencies=False))
+
+    def free_volume(self, name: str) -> str:
+        """Return ``name``, or with a number behind it, so that this project has no such volume yet."""
+        answer = process.capture(self.c, docker.volumes(), cwd=self.here.root)
+        taken = set(answer.stdout.split())
+        numbered = [name, *(f"{name}-{number}" for number in range(2, len(taken) + 3))]
+        return next(one for one in numbered if f"{self._stack.project_name}_{one}" not in taken)
+
     def run(self, service: str, command: Sequence[str], *, user: str | None = None, mounts: Sequence[str] = ()) -> None:
         terminal = process.is_terminal()
         self._on(lines.run(service, command, terminal=terminal, user=user, volumes=mounts, dependencies=False))
