@@ -35,6 +35,8 @@ from berth import terminal
 from berth.errors import INTERRUPTED as INTERRUPTED
 from berth.errors import Refused
 from berth.redaction import redact
+from berth.stdio import Opened
+from berth.stdio import Stdio as Stdio
 from berth.terminal import is_terminal as is_terminal
 
 if TYPE_CHECKING:
@@ -81,22 +83,25 @@ def run(
     check: bool = True,
     relay: Relay | None = None,
     grace: float = GRACE,
+    stdio: Stdio | None = None,
 ) -> int:
-    """Show the line of ``argv``, run it with our own stdio and return its exit code.
+    """Show the line of ``argv``, run it with our own stdio, or with ``stdio``, and return its exit code.
 
     :param env: variables to add to our own environment; they are part of the line that is shown.
     :param check: end the task with the child's exit code when it is not 0.
     :param relay: makes the line that hands a signal on to what ``argv`` started elsewhere.
     :param grace: seconds that the child has to end after a signal that ends us; then it is killed.
-    :raises Refused: the child failed and ``check`` is true, or the program cannot be started.
+    :param stdio: what it reads and writes in place of our own stdin and stdout.
+    :raises Refused: the child failed and ``check`` is true, the program cannot be started, or a file cannot be opened.
     :raises SystemExit: a signal that ends us came while the child ran; it was passed on first.
     """
-    print(f"+ {line(argv, cwd=cwd, env=env)}", file=sys.stderr, flush=True)
+    stdio = stdio or Stdio()
+    print(f"+ {line(argv, cwd=cwd, env=env)}{stdio.redirections(cwd)}", file=sys.stderr, flush=True)
     if c.config.run.dry:
         return 0
     sys.stdout.flush()
-    with terminal.kept():
-        code = _Child(c, argv, cwd=cwd, env=env, relay=relay, grace=grace).wait()
+    with terminal.kept(), stdio.opened() as opened:
+        code = _Child(c, argv, cwd=cwd, env=env, relay=relay, grace=grace, stdio=opened).wait()
     if check and code != 0:
         raise Refused("", code=code)
     return code
@@ -180,8 +185,10 @@ class _Child:
         env: Mapping[str, str] | None,
         relay: Relay | None,
         grace: float,
+        stdio: Opened,
     ) -> None:
         self._c = c
+        self._stdio = stdio
         self._argv = argv
         self._cwd = cwd
         self._env = env
@@ -198,13 +205,20 @@ class _Child:
         """
         with _Signals() as signals:
             try:
-                self._child = subprocess.Popen(self._argv, cwd=self._cwd, env=_environment(self._env))
+                self._child = subprocess.Popen(
+                    self._argv,
+                    cwd=self._cwd,
+                    env=_environment(self._env),
+                    stdin=self._stdio.stdin,
+                    stdout=self._stdio.stdout,
+                )
             except OSError as error:
                 raise _unable(self._argv, error) from error
             while (code := self._child.poll()) is None or self._has_orphans():
-                for signum in signals.wait(None if self._ending is None else TICK):
+                for signum in signals.wait(self._stdio.pause if self._ending is None else TICK):
                     self._take(signum)
                 self._insist()
+                self._stdio.look()
         self._ending = self._ending or next((signum for signum in signals.late if signum != signal.SIGINT), None)
         if self._ending is None:
             return code if code >= 0 else 128 - code

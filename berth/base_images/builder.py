@@ -85,6 +85,19 @@ def build_lines(recipes: Iterable[Recipe], present: Collection[str]) -> list[Arg
     return [[str(BUILD), recipe.name] for recipe in recipes if recipe.tag not in present]
 
 
+def build_line(words: str, folder: Path = RECIPES) -> Argv:
+    """Return the line that builds an image of another version.
+
+    :param words: `RECIPE:VERSION`.
+    :raises Refused: there is no such recipe.
+    """
+    name, _, version = words.partition(":")
+    there = sorted(f"{path.parent.name}:{path.stem}" for path in folder.glob("*/[0-9]*.conf"))
+    if words not in there:
+        raise Refused(f"there is no recipe `{words}`: there are {', '.join(there)}")
+    return [str(BUILD), name, version]
+
+
 def variables(recipes: Iterable[Recipe]) -> dict[str, str]:
     """Return what .env has to say for Compose and the Dockerfiles to use the images of these recipes."""
     return {recipe.variable: recipe.tag for recipe in recipes}

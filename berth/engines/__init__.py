@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from berth.compose.ps import Container
     from berth.engines.docker.engine import Docker
     from berth.project import Project
+    from berth.stdio import Stdio
 
 
 class Engine(Protocol):
@@ -65,10 +66,13 @@ class Engine(Protocol):
 
     def ps(self, names: Sequence[str]) -> None: ...
 
-    def exec(self, service: str, command: Sequence[str], *, user: str | None = None) -> None:
+    def exec(
+        self, service: str, command: Sequence[str], *, user: str | None = None, stdio: Stdio | None = None
+    ) -> None:
         """Run a command in a running service, on our own stdio.
 
         :param user: whom to run it as, by name or as `UID:GID`, instead of the service's user.
+        :param stdio: what it reads and writes in place of our own stdin and stdout.
         """
 
     def read(self, service: str, command: Sequence[str]) -> CompletedProcess[str]:

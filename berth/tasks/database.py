@@ -61,6 +61,14 @@ def described(engine: Engine, database: str) -> Facts:
     return facts.parse(ask(engine, database, [snapshots.SCRIPT, "describe"]) or "{}")
 
 
+def held(engine: Engine, database: str) -> str:
+    """Return what the application's database holds, in words, or why nobody knows."""
+    try:
+        return described(engine, database).summary()
+    except Refused as refused:
+        return f"what cannot be read ({refused})"
+
+
 def check_somebody_is_there(engine: Engine, words: str, *, yes: bool) -> None:
     """:raises Refused: nobody is there who could be asked, and ``yes`` is false.
 

@@ -9,7 +9,7 @@ from berth.arguments import Task
 from berth.engines import Engine
 from berth.errors import Refused
 from berth.tasks import database as databases
-from berth.tasks import inspection, snapshots
+from berth.tasks import dumps, inspection, snapshots, upgrade
 
 
 @task(klass=Task, help={"yes": "Do not ask.", "snapshot": "Delete it without a snapshot to go back to."})
@@ -53,6 +53,11 @@ namespace = Collection(
     snapshots.restore,
     snapshots.list_,
     snapshots.drop_snapshot,
+    dumps.dump,
+    dumps.load,
+    dumps.list_,
+    dumps.pull,
+    upgrade.upgrade,
     set_password,
     inspection.shell,
     inspection.url,

@@ -7,11 +7,11 @@ import sys
 from invoke import Context, task
 
 from berth import engines, process
-from berth.arguments import Task
+from berth.arguments import NamesTask
 
 
-@task(klass=Task)
-def base(c: Context) -> None:
+@task(klass=NamesTask, iterable=["name"], help={"name": "One of another version, such as `postgres:17`; .env stays."})
+def base(c: Context, name: list[str]) -> None:
     """Build the base images from packages, where no registry can be reached, and name them in .env."""
     from berth import env  # not at every start of `inv`
     from berth.base_images import builder
@@ -19,6 +19,10 @@ def base(c: Context) -> None:
 
     here = engines.docker_engine(c).here
     recipes = builder.read_recipes(builder.RECIPES)
+    if name:
+        for words in name:
+            process.run(c, builder.build_line(words), cwd=here.root)
+        return
     present = process.capture(c, lines.images(), cwd=here.root).stdout.split()
     for line in builder.build_lines(recipes, present):
         process.run(c, line, cwd=here.root)

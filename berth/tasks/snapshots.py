@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import datetime, timezone
 
 from invoke import Context, task
@@ -12,7 +12,7 @@ from invoke import Context, task
 from berth import engines, process
 from berth.arguments import NamesTask, Task
 from berth.db import snapshots
-from berth.db.snapshots import SCRIPT, Snapshot
+from berth.db.snapshots import SCRIPT
 from berth.engines import Engine
 from berth.errors import Refused
 from berth.tasks import database as databases
@@ -48,12 +48,12 @@ def restore(c: Context, name: list[str], snapshot: bool = True, yes: bool = Fals
     snapshots.check_there([wanted], there, engine.here.command())
     kept = ""
     if snapshot:
-        kept = _automatic_name(engine, there)
+        kept = automatic_name(engine, {one.name for one in there})
     else:
-        databases.consent(engine, f"Replace the database, which holds {_held(engine, database)}?", yes=yes)
+        databases.consent(engine, f"Replace the database, which holds {databases.held(engine, database)}?", yes=yes)
     engine.exec(database, [SCRIPT, "restore", wanted, *[kept] * snapshot])
     if snapshot and not c.config.run.dry:
-        _tell(engine, database, kept, wanted)
+        tell(engine, database, kept, wanted)
 
 
 @task(klass=Task, name="snapshots")
@@ -91,9 +91,9 @@ def take(engine: Engine, database: str, name: str | None = None, *, reason: str 
     from berth.env import prepare  # not at every start of `inv`
 
     kept, days = (snapshots.limit(one, prepare.value(engine.here, one)) for one in (snapshots.KEPT, snapshots.DAYS))
-    chosen = name or _automatic_name(engine, there)
+    chosen = name or automatic_name(engine, {one.name for one in there})
     snapshots.check_new(chosen, there, command)
-    branch, commit = _revision(engine)
+    branch, commit = revision(engine)
     facts = {"branch": branch, "commit": commit, "reason": reason, "automatic": name is None}
     engine.exec(database, [SCRIPT, "take", chosen, json.dumps({key: value for key, value in facts.items() if value})])
     if not engine.c.config.run.dry:
@@ -118,12 +118,20 @@ def _one(engine: Engine, words: str, names: Sequence[str]) -> str:
     return names[0]
 
 
-def _automatic_name(engine: Engine, there: Sequence[Snapshot]) -> str:
-    names = {one.name for one in there}
-    return snapshots.automatic_name(*_revision(engine), datetime.now(timezone.utc), names)
+def automatic_name(engine: Engine, taken: Set[str]) -> str:
+    """Return a name that says when and of which commit.
+
+    :param taken: those that there are.
+    """
+    return snapshots.automatic_name(*revision(engine), datetime.now(timezone.utc), taken)
 
 
-def _revision(engine: Engine) -> tuple[str, str]:
+def new_name(engine: Engine, database: str) -> str:
+    """Return such a name for a snapshot."""
+    return automatic_name(engine, {one.name for one in databases.listed(engine, database)})
+
+
+def revision(engine: Engine) -> tuple[str, str]:
     """Return the branch and the commit that are checked out, empty where there is none."""
     answers = (
         process.capture(engine.c, line, cwd=engine.here.root, missing=True)
@@ -133,20 +141,18 @@ def _revision(engine: Engine) -> tuple[str, str]:
     return branch, commit
 
 
-def _held(engine: Engine, database: str) -> str:
-    try:
-        return databases.described(engine, database).summary()
-    except Refused as refused:
-        return f"what cannot be read ({refused})"
+def tell(engine: Engine, database: str, kept: str, wanted: str = "") -> None:
+    """Say how to undo what replaced the database, and whether the code may have other migrations than it has now.
 
-
-def _tell(engine: Engine, database: str, kept: str, wanted: str) -> None:
-    """Say how to undo a restore, and whether the code may have other migrations than the snapshot."""
+    :param kept: the snapshot of what it was.
+    :param wanted: the snapshot that it is now; empty: it is none.
+    """
     there = {one.name: one for one in databases.listed(engine, database)}
     if kept not in there:
         return  # there was no database to keep
     print(snapshots.get_back(engine.here.command(), kept))
-    before, now = (there[name].facts.migration or "none" for name in (kept, wanted))
+    now = (there[wanted].facts if wanted else databases.described(engine, database)).migration or "none"
+    before = there[kept].facts.migration or "none"
     if before != now:
         again = f"{engine.here.command()} manage migrate"
         print(f"its last migration is {now}, it was {before}: type `{again}` to have those of the code")

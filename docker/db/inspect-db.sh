@@ -82,9 +82,9 @@ SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_stat_statements')
 SQL
 }
 
-count() {
-    query --no-align --tuples-only <<'SQL'
-SET default_transaction_read_only = on;
+# Write the questions of `count`; dump.sh asks them, too.
+count_sql() {
+    cat <<'SQL'
 SELECT format('SELECT json_build_array(''table'', %L, count(*)) FROM %I.%I', nspname || '.' || relname, nspname, relname)
 FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
 WHERE relkind = 'r' AND nspname NOT IN ('pg_catalog', 'information_schema') AND nspname NOT LIKE 'pg\_t%'
@@ -95,6 +95,8 @@ FROM pg_class WHERE relname = 'django_migrations' AND relkind = 'r' ORDER BY oid
 \gexec
 SQL
 }
+
+count() { { echo 'SET default_transaction_read_only = on;' && count_sql; } | query --no-align --tuples-only; }
 
 main() {
     # By variable, because psql takes a name that holds `=` or `://` for a connection string.

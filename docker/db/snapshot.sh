@@ -288,7 +288,7 @@ SELECT format('the database %s is what %s was: %s in %s s', :'database', :'name'
     pg_size_pretty(pg_database_size(:'database')), round(extract(epoch FROM clock_timestamp() - :'started'), 1));
 SELECT format('what it was before is the snapshot %s', :'kept') WHERE :'there' AND :'kept' <> '';
 SQL
-    } | query postgres --set "new=$1" --set "name=${1#"$PREFIX"}" --set "source=$1" --set "kept=$2" --set "facts=$facts" \
+    } | query postgres --set "new=$1" --set "name=${LABEL:-${1#"$PREFIX"}}" --set "source=$1" --set "kept=$2" --set "facts=$facts" \
         --set "method=${METHOD:-}"
     tell_space
 }

@@ -92,7 +92,9 @@ class Docker:
     def ps(self, names: Sequence[str]) -> None:
         self._on(lines.ps(names), names)
 
-    def exec(self, service: str, command: Sequence[str], *, user: str | None = None) -> None:
+    def exec(
+        self, service: str, command: Sequence[str], *, user: str | None = None, stdio: process.Stdio | None = None
+    ) -> None:
         self._check(service)
         self._refuse_foreign_containers()
         token = os.urandom(4).hex()
@@ -100,11 +102,22 @@ class Docker:
         def relay(signal: str) -> list[str]:
             return lines.signal_exec(service, mark=token, signal=signal, user=user)
 
-        line = lines.exec_(service, command, terminal=process.is_terminal(), user=user, mark=token)
-        process.run(self.c, line, cwd=self.here.root, env=self._variables, relay=relay)
+        line = lines.exec_(service, command, terminal=process.is_terminal() and not stdio, user=user, mark=token)
+        process.run(self.c, line, cwd=self.here.root, env=self._variables, relay=relay, stdio=stdio)
 
     def read(self, service: str, command: Sequence[str]) -> CompletedProcess[str]:
         return self._capture(lines.exec_(service, command, terminal=False))
+
+    def read_alone(self, service: str, command: Sequence[str]) -> CompletedProcess[str]:
+        """Run a command as a service that need not run, to read its output; nothing else is started."""
+        return self._capture(lines.run(service, command, terminal=False, dependencies=False))
+
+    def free_volume(self, name: str) -> str:
+        """Return ``name``, or with a number behind it, so that this project has no such volume yet."""
+        answer = process.capture(self.c, docker.volumes(), cwd=self.here.root)
+        taken = set(answer.stdout.split())
+        numbered = [name, *(f"{name}-{number}" for number in range(2, len(taken) + 3))]
+        return next(one for one in numbered if f"{self._stack.project_name}_{one}" not in taken)
 
     def run(self, service: str, command: Sequence[str], *, user: str | None = None, mounts: Sequence[str] = ()) -> None:
         terminal = process.is_terminal()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from subprocess import CompletedProcess
 
@@ -42,6 +43,7 @@ def failure(c: Context, here: Project, stack: Stack, variables: Mapping[str, str
             f"the data was made with another password: type `{command} db.set-password`, which keeps it, or write the "
             "old one into .env"
         )
+    parts += [_upgrade(found, here) for found in map(_of_another_major, parts) if found]
     waiting = [container.service for container in found if container.state == "created"]
     parts += taken.report(stack, waiting, lambda: _as_written(asked))
     present = set(asked(docker.images()).stdout.split())
@@ -52,6 +54,22 @@ def failure(c: Context, here: Project, stack: Stack, variables: Mapping[str, str
             "write BERTH_ENGINE=embedded into .env, which needs no images"
         )
     return "\n\n".join(parts)
+
+
+def _of_another_major(said: str) -> tuple[str, str] | None:
+    """Return the versions of data and server, where PostgreSQL refuses the data for them."""
+    found = re.search(
+        r"was initialized by PostgreSQL version (\d+), which is not compatible with this version (\d+)", said
+    )
+    return (found[1], found[2]) if found else None
+
+
+def _upgrade(versions: tuple[str, str], here: Project) -> str:
+    data, server = versions
+    return (
+        f"the data was made by PostgreSQL {data}, and this server is {server}: type `{here.command()} db.upgrade`, which "
+        f"keeps it, or name an image of PostgreSQL {data} in POSTGRES_IMAGE of .env"
+    )
 
 
 def _as_written(asked: Asked) -> Stack | None:

@@ -23,6 +23,10 @@ def images() -> Argv:
     return ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]
 
 
+def volumes() -> Argv:
+    return ["docker", "volume", "ls", "--format", "{{.Name}}"]
+
+
 def image_id(image: str) -> Argv:
     return ["docker", "image", "inspect", "--format", "{{.Id}}", image]
 

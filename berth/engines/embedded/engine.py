@@ -162,9 +162,11 @@ class Embedded:
             shown = [one for one in self.containers() if not names or one.service in names]
             print(ps.table(found_here.stack, shown))
 
-    def exec(self, service: str, command: Sequence[str], *, user: str | None = None) -> None:
+    def exec(
+        self, service: str, command: Sequence[str], *, user: str | None = None, stdio: process.Stdio | None = None
+    ) -> None:
         self._check_running(service)
-        self.run(service, command, user=user)
+        self._enter(service, command, user=user, stdio=stdio)
 
     def read(self, service: str, command: Sequence[str]) -> CompletedProcess[str]:
         self._check_running(service)
@@ -173,6 +175,11 @@ class Embedded:
     def run(self, service: str, command: Sequence[str], *, user: str | None = None, mounts: Sequence[str] = ()) -> None:
         if mounts:
             raise Refused("without containers nothing can be mounted: type BERTH_ENGINE=docker in front of the command")
+        self._enter(service, command, user=user)
+
+    def _enter(
+        self, service: str, command: Sequence[str], *, user: str | None, stdio: process.Stdio | None = None
+    ) -> None:
         program = self._checked(service).program(service)
         if user == project.caller() and (os.geteuid() != 0 or program.privileged):
             user = None  # it runs as that anyway
@@ -180,7 +187,7 @@ class Embedded:
             raise Refused(f"without containers only root can run a command as `{user}`: leave `--user` out")
         if not self.c.config.run.dry and not (self.state.services / f"{service}.json").exists():
             files.write(self._plan)
-        process.run(self.c, lines.enter(self.state, service, command, user=user), cwd=self.here.root)
+        process.run(self.c, lines.enter(self.state, service, command, user=user), cwd=self.here.root, stdio=stdio)
 
     def _check_running(self, service: str) -> None:
         found = self._checked(service)
