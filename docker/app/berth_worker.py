@@ -3,23 +3,39 @@
 Celery imports such a module once the project's app is there and before the worker is made of its steps. Nothing of the
 project is asked for, neither code nor a setting; that of Django neither.
 
-WORKER_HEARTBEAT_FILE    file that the worker touches while it is alive (/tmp/celery-worker-heartbeat)
+SQS_TRANSPORT                   fast_sqs, which is Berth's; kombu: its own, with the project's prefetch (fast_sqs)
+WORKER_HEARTBEAT_FILE           file that the worker touches while it is alive (/tmp/celery-worker-heartbeat)
+WORKER_SOFT_SHUTDOWN_TIMEOUT    seconds that running tasks get to end after a SIGTERM (the project's setting, else 20)
 """
 
+import logging
+import mmap
 import os
 import signal
 import threading
 import time
 from pathlib import Path
-from types import FrameType
+from types import SimpleNamespace
 from typing import Any
 
-from celery import bootsteps, signals
-from celery.worker.state import reserved_requests
+import billiard.pool
+import kombu
+from celery import Celery, bootsteps, signals
+from celery.concurrency import prefork
+from celery.worker import state
+
+logger = logging.getLogger(__name__)
 
 HEARTBEAT_FILE = Path(os.environ.get("WORKER_HEARTBEAT_FILE") or "/tmp/celery-worker-heartbeat")
 INTERVAL_S = 3.0
+GRACE_S = 20.0
 DISPATCH_LIMIT_S = 2.0
+LOOK_S = 0.05
+ending = mmap.mmap(-1, 1)
+"""Set once the worker ends with nothing running; its processes, which are forks, see it."""
+PREFETCH_MULTIPLIER = 16
+KOMBU = (5, 7)
+"""The kombu whose inner parts fast_sqs is made for."""
 
 
 class Heartbeat(bootsteps.StartStopStep):
@@ -57,35 +73,135 @@ class Heartbeat(bootsteps.StartStopStep):
 
 
 @signals.worker_init.connect
-def add_heartbeat(sender: Any, **_: object) -> None:
-    """Add the step to the app of this worker, which need not be the last one that was made in this process."""
+def add_steps(sender: Any, **_: object) -> None:
+    """Add to the app of this worker, which need not be the last one that was made in this process."""
     sender.app.steps["worker"].add(Heartbeat)
+    if uses_sqs(sender.app):
+        quicken(sender.app)
+
+
+def uses_sqs(app: Celery) -> bool:
+    """Whether the project leaves SQS to kombu, and has no FIFO queue, with which fast_sqs is not tried."""
+    queues = app.conf.broker_transport_options.get("predefined_queues") or {}
+    names = [app.conf.task_default_queue, *queues, *(queue.get("url", "") for queue in queues.values())]
+    return app.connection_for_read().transport_cls == "sqs" and not any(name.endswith(".fifo") for name in names)
+
+
+def quicken(app: Celery) -> None:
+    """Let the worker receive, acknowledge and extend ten messages a request: see fast_sqs."""
+    if os.environ.get("SQS_TRANSPORT") == "kombu":
+        return
+    if kombu.VERSION[:2] != KOMBU:
+        logger.warning("kombu %s has its own SQS transport: fast_sqs is made for %d.%d", kombu.__version__, *KOMBU)
+        return
+    from fast_sqs.worker import Window
+
+    app.conf.broker_transport = "fast_sqs:Transport"
+    app.steps["consumer"].add(Window)
+    # Its window starts at one message a process, and only grows with tasks that are quick.
+    if app.conf.worker_prefetch_multiplier:
+        app.conf.worker_prefetch_multiplier = max(PREFETCH_MULTIPLIER, app.conf.worker_prefetch_multiplier)
+
+
+class Drain:
+    """A stop that takes nothing more, and ends with the last task that runs; REMAP_SIGTERM=SIGQUIT asks for it.
+
+    Celery's soft shutdown (5.7.0) sleeps its whole time in the handler of the signal: what ends meanwhile is neither
+    seen nor acknowledged, and tasks that wait for a process begin. Here the worker's loop goes on. Once nothing runs,
+    or the time is over, Celery's own cold shutdown follows: it cancels what still runs, and hands that back to the
+    broker, together with what was reserved.
+    """
+
+    def __init__(self, consumer: Any, stop: Any) -> None:
+        self.consumer, self.cold, self.asked = consumer, stop, False
+        conf = consumer.app.conf
+        configured = os.environ.get("WORKER_SOFT_SHUTDOWN_TIMEOUT") or conf.worker_soft_shutdown_timeout or GRACE_S
+        self.grace = float(configured)
+
+    def on_signal(self, *_: object) -> None:
+        """Begin in the loop, which this interrupts wherever it is. A second signal ends the tasks at once."""
+        if self.asked:
+            self.finish()
+            return
+        self.asked = True
+        self.end = time.monotonic() + self.grace
+        # A thread, as it may wait for a lock of the loop, and wakes it.
+        threading.Thread(target=self.consumer.hub.call_soon, args=[self.begin], daemon=True).start()
+        # For a loop that hangs.
+        limit = threading.Timer(self.grace + DISPATCH_LIMIT_S + 1, os.kill, [os.getpid(), signal.SIGTERM])
+        limit.daemon = True
+        limit.start()
+
+    def begin(self) -> None:
+        """Take no more messages."""
+        running = len(self.running())
+        logger.warning("Stopping: no more tasks are taken, the %d that run have %g s to end", running, self.grace)
+        channel = self.consumer.task_consumer.channel
+        if hasattr(channel, "drain"):
+            channel.drain()
+        elif hasattr(getattr(channel, "qos", None), "can_consume"):
+            channel.qos.can_consume = lambda: False
+        else:
+            self.consumer.task_consumer.cancel()
+        self.timer = self.consumer.timer.call_repeatedly(LOOK_S, self.look)
+        self.look()
+
+    def look(self) -> None:
+        """Pass over what waits for a process; go on with the stop once nothing runs, or the time is over."""
+        channel = self.consumer.task_consumer.channel
+        waiting = set(state.reserved_requests) - self.running()
+        for request in waiting:
+            # It cannot be taken out of the queue in front of the pool; when its turn comes, it is passed over.
+            request._already_revoked = True
+            state.task_ready(request)
+        if waiting and hasattr(channel, "give_back"):
+            channel.give_back([request.message.delivery_tag for request in waiting])
+        running, over = self.running(), time.monotonic() - self.end
+        if over < 0 and (running or not getattr(channel, "settled", True)):
+            return
+        # Which process has a task, and is to be killed for it, the worker knows once it has read that process's answer,
+        # which sets time_start. A task without is neither cancelled nor waited for by Celery 5.7.0: the pool then joins
+        # the process until the task has ended by itself, and the message is not handed back. No report of it was found
+        # upstream; the nearest are https://github.com/celery/celery/pull/9213, which made this shutdown, and #10667.
+        if over < DISPATCH_LIMIT_S and any(request.time_start is None for request in running):
+            return
+        self.timer.cancel()
+        self.finish()
+
+    def running(self) -> set[Any]:
+        """Return what the pool has: tasks that run, and those on their way into a process."""
+        return {request for request in state.reserved_requests if request._apply_result is not None}
+
+    def finish(self) -> None:
+        """Leave the rest to Celery, without its sleep."""
+        if not self.running():
+            # The flag that its handler sets in the end; what that does before is for tasks, and takes its time.
+            ending[0] = 1
+            pool = self.consumer.pool
+            if isinstance(pool, prefork.TaskPool):
+                # Both of Celery's own ways to end a pool wait half a second for tasks that may be left in its pipes.
+                pool._pool.close()
+                pool._pool.join()
+                pool._pool = None
+            state.should_terminate = 0
+            return
+        self.consumer.app.conf.worker_soft_shutdown_timeout = 0
+        self.cold(signal.SIGTERM, None)
+
+
+@signals.worker_process_shutdown.connect
+def end_at_once(**_: object) -> None:
+    """Let a process of the pool that is idle end without the second that billiard (4.3) lets it sleep.
+
+    It does so for the worker to read that the process is gone, which a worker that ends does not do.
+    """
+    if ending[0]:
+        billiard.pool.time = SimpleNamespace(sleep=lambda seconds: None)
 
 
 @signals.worker_ready.connect
-def stop_between_dispatches(**_: object) -> None:
-    """Let a SIGTERM wait, DISPATCH_LIMIT_S at most, while a task is on its way into a process of the pool.
-
-    A workaround for the cold shutdown of Celery 5.7.0, that of REMAP_SIGTERM=SIGQUIT. It cancels a task by
-    killing the process that runs it (celery.worker.request.Request.cancel). Which one that is, the worker knows only
-    once it has read the process's answer, which sets Request.time_start. A task whose answer is under way is neither
-    cancelled nor waited for: the pool then joins that process until the task has ended by itself, its message is not
-    handed back to the broker, and the container is killed. No report of it was found upstream; the nearest are
-    https://github.com/celery/celery/pull/9213, which made this shutdown, and #10667, on a task that it cancels.
-    """
+def stop_with_the_last_task(sender: Any, **_: object) -> None:
+    """Put Drain in front of Celery's shutdown; a pool that has no event loop of Celery's keeps that."""
     stop = signal.getsignal(signal.SIGTERM)
-    if os.environ.get("REMAP_SIGTERM") != "SIGQUIT" or not callable(stop):
-        return
-    first: float | None = None
-
-    def on_sigterm(number: int, frame: FrameType | None) -> None:
-        nonlocal first
-        first = first or time.monotonic()
-        under_way = any(request.time_start is None for request in reserved_requests)
-        if under_way and time.monotonic() < first + DISPATCH_LIMIT_S:
-            # Only the event loop, which this interrupts, can see the task arrive.
-            threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
-        else:
-            stop(number, frame)
-
-    signal.signal(signal.SIGTERM, on_sigterm)
+    if os.environ.get("REMAP_SIGTERM") == "SIGQUIT" and callable(stop) and sender.hub:
+        signal.signal(signal.SIGTERM, Drain(sender, stop).on_signal)

@@ -7,6 +7,7 @@
 # CELERY_APP                      module of the Celery application (app)
 # CELERY_CONCURRENCY              worker processes; unset: Celery's choice
 # LOG_LEVEL                       INFO
+# SQS_TRANSPORT                   kombu: receive and acknowledge by kombu's own transport instead of Berth's fast_sqs
 # WORKER_HEARTBEAT_FILE           file that tells check-worker.sh of a live worker (/tmp/celery-worker-heartbeat)
 # WORKER_RELOAD                   1: restart the worker at each edit of the code (development)
 # WORKER_SOFT_SHUTDOWN_TIMEOUT    seconds that running tasks get to end once the worker is to stop (20)
@@ -34,6 +35,8 @@ check_settings() {
         || problems+=("LOG_LEVEL is \`$LOG_LEVEL\`: set DEBUG, INFO, WARNING, ERROR or CRITICAL")
     [[ ${WORKER_SOFT_SHUTDOWN_TIMEOUT:-20} =~ ^[0-9]+(\.[0-9]+)?$ ]] \
         || problems+=("WORKER_SOFT_SHUTDOWN_TIMEOUT is \`$WORKER_SOFT_SHUTDOWN_TIMEOUT\`: set seconds")
+    [[ ${SQS_TRANSPORT:-fast_sqs} =~ ^(fast_sqs|kombu)$ ]] \
+        || problems+=("SQS_TRANSPORT is \`$SQS_TRANSPORT\`: set fast_sqs or kombu")
     [[ ${WORKER_RELOAD:-0} =~ ^[01]$ ]] || problems+=("WORKER_RELOAD is \`$WORKER_RELOAD\`: set 1 or 0")
     [[ ${#problems[@]} -eq 0 ]] || usage_error "${problems[@]}"
 }

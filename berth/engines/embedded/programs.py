@@ -203,8 +203,10 @@ def _environment(site: Site, name: str) -> dict[str, str]:
     if ports:
         environment |= {"HEALTH_PORT": ports[0], "LISTEN_ADDRESS": f"{HOST}:{ports[0]}"}
     if site.is_code(name):
-        # What the image has in /usr/local/lib/berth, as the start scripts know.
-        environment["BERTH_LIB"] = str(stack.dockerfile(site.app).parent)
+        # What the image has in /usr/local/lib/berth, as the start scripts know, and on its PYTHONPATH.
+        library = str(stack.dockerfile(site.app).parent)
+        path = [library, *filter(None, [environment.get("PYTHONPATH")])]
+        environment |= {"BERTH_LIB": library, "PYTHONPATH": ":".join(path)}
     else:
         environment |= {"DATA": str(data), "MOUNTS": str(mounts), "SERVERS": str(state.servers)}
     if stack.role(name) == "database":

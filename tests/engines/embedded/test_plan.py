@@ -203,6 +203,7 @@ def test_the_environment_names_this_machine_instead_of_services() -> None:
         "URL": "sqs://127.0.0.1:9325",
         "SECRET": "a$b",
         "BERTH_LIB": "/project/docker/site",
+        "PYTHONPATH": "/project/docker/site",
         "PATH": f"/project/.berth/embedded/mounts/site/usr/local/bin:/project/.berth/embedded/bin:/project/.berth/embedded/packages/bin:/tools/pg:{SYSTEM}",
         "HEALTH_PORT": "8001",
         "LISTEN_ADDRESS": "127.0.0.1:8001",
