@@ -53,7 +53,7 @@ class Load:
         while not answer.endswith(self.end):
             more = connection.recv(65536)
             if not more:
-                raise OSError(f"the connection ended after {answer[:60]!r}")
+                raise OSError(f"the connection ended after {answer[-60:]!r}")
             answer += more
         if not answer.startswith(b"HTTP/1.1 200 "):
             raise OSError(f"{answer[:60]!r}")
