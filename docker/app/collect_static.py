@@ -24,7 +24,7 @@ SHIPPED = ("/home/web/code", "/home/web/static")
 # A cache mount of the build, which all projects share.
 RESULTS = Path("/var/cache/static")
 KEPT = 10
-LOCK = Path("/requirements/prod.txt")
+LOCK = Path("/prod.txt")
 
 
 def fail(*lines: str) -> NoReturn:

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 #
-# Install a hash-checked lock into /opt/venv, while an image is built.
+# Install a hash-checked lock into the virtualenv /opt/venv, while an image is built.
 #
-# usage: install-requirements.sh --bootstrap FILE    makes the virtualenv and, apart from it, uv
+# usage: install-requirements.sh --bootstrap FILE    installs uv, apart from it
 #        install-requirements.sh FILE
 set -Eeuo pipefail
 
@@ -18,14 +18,16 @@ trust_ca_bundle() {
 bootstrap() {
     python3 -m venv "$UV"
     "$UV/bin/pip" install --quiet --disable-pip-version-check --require-hashes --requirement "$1"
-    "$UV/bin/uv" venv --quiet --python "$(command -v python3)" "$VENV"
 }
 
 install() {
+    [[ -d $VENV ]] || "$UV/bin/uv" venv --quiet --python "$(command -v python3)" "$VENV"
     "$UV/bin/uv" pip install --quiet --python "$VENV" --link-mode copy --compile-bytecode \
         --only-binary :all: --require-hashes --requirement "$1"
     # Left by uv, and writable by everyone.
     rm -f "$VENV/.lock"
+    # Sources of translations, which are read from the .mo files beside them.
+    find "$VENV" -name '*.po' -delete
 }
 
 main() {

@@ -371,3 +371,55 @@ def test_file_can_be_sourced_without_running(container: Environment) -> None:
     )
 
     assert (result.returncode, result.stdout, result.stderr) == (0, "main\n", "")
+
+
+SHOW = (
+    "bash",
+    "-c",
+    'printf "%s|" "$SECRET_KEY" "$API_TOKEN" "${SECRET_KEY_FILE-unset}" "$SSL_CERT_FILE" "${SSL_CERT-unset}"',
+)
+
+
+def test_secrets_are_read_from_their_files_and_other_files_are_left_alone(
+    container: Environment, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text("k $HOME 'é' `id`\\n\n")
+    (tmp_path / "token").write_text("two\nlines\n")
+    environment = container(
+        SECRETS_FOLDER=tmp_path,
+        SECRET_KEY_FILE=tmp_path / "key",
+        SECRET_KEY="",
+        API_TOKEN_FILE=tmp_path / "token",
+        SSL_CERT_FILE="/etc/ssl/certs/ca-certificates.crt",
+    )
+
+    result = enter(environment, *SHOW)
+
+    expected = "k $HOME 'é' `id`\\n|two\nlines|unset|/etc/ssl/certs/ca-certificates.crt|unset|"
+    assert (result.returncode, result.stdout, result.stderr) == (0, expected, "")
+
+
+def test_all_secrets_that_cannot_be_had_are_named_at_once_and_no_value_is(
+    container: Environment, tmp_path: Path
+) -> None:
+    for name, text in (("both", "hunter2"), ("empty", "")):
+        (tmp_path / name).write_text(text)
+    environment = container(
+        SECRETS_FOLDER=tmp_path,
+        BOTH="hunter3",
+        BOTH_FILE=tmp_path / "both",
+        EMPTY_FILE=tmp_path / "empty",
+        FOLDER_FILE=f"{tmp_path}/bin",
+        NONE_FILE=tmp_path / "none",
+    )
+
+    result = enter(environment, "echo", "ran")
+
+    assert (result.returncode, result.stdout) == (os.EX_CONFIG, "")
+    told = f"which cannot be read: mount the secret, readable by user {os.getuid()}"
+    assert sorted(result.stderr.splitlines()) == [
+        "entrypoint.sh: BOTH and BOTH_FILE are both set: unset one of them",
+        "entrypoint.sh: EMPTY_FILE names an empty file: write the value of EMPTY into it",
+        f"entrypoint.sh: FOLDER_FILE is `{tmp_path}/bin`, {told}",
+        f"entrypoint.sh: NONE_FILE is `{tmp_path}/none`, {told}",
+    ]

@@ -156,6 +156,7 @@ def gunicorn(container: Environment, tmp_path: Path) -> Environment:
             "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{port} --chdir {tmp_path}",
             "WSGI_MODULE": "shop:application",
             "WEB_CONCURRENCY": "1",
+            "DRAIN_SECONDS": "0",
         }
         return container(**{**right, **variables})
 
@@ -214,7 +215,10 @@ def test_gunicorn_reports_all_wrong_settings_at_once(gunicorn: Environment) -> N
         WEB_CONCURRENCY="0",
         GUNICORN_THREADS="many",
         GUNICORN_TIMEOUT="-1",
+        GUNICORN_GRACEFUL_TIMEOUT="0",
+        GUNICORN_MAX_REQUESTS="1k",
         GUNICORN_ACCESS_LOG="file",
+        DRAIN_SECONDS="5s",
     )
 
     result = subprocess.run(
@@ -226,7 +230,10 @@ def test_gunicorn_reports_all_wrong_settings_at_once(gunicorn: Environment) -> N
         "gunicorn.conf.py: WEB_CONCURRENCY is `0`: set a whole number from 1",
         "gunicorn.conf.py: GUNICORN_THREADS is `many`: set a whole number from 1",
         "gunicorn.conf.py: GUNICORN_TIMEOUT is `-1`: set a whole number from 1",
-        "gunicorn.conf.py: GUNICORN_ACCESS_LOG is `file`: set `-` or `none`",
+        "gunicorn.conf.py: GUNICORN_GRACEFUL_TIMEOUT is `0`: set a whole number from 1",
+        "gunicorn.conf.py: GUNICORN_MAX_REQUESTS is `1k`: set a whole number from 0",
+        "gunicorn.conf.py: GUNICORN_ACCESS_LOG is `file`: set `json`, `-` or `none`",
+        "gunicorn.conf.py: DRAIN_SECONDS is `5s`: set a whole number from 0",
     ]
 
 
@@ -249,7 +256,7 @@ CONFIGURATION = APP / "gunicorn.conf.py"
 @pytest.fixture
 def configuration(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """The names that gunicorn.conf.py defines without any variable set."""
-    for name in ("WEB_CONCURRENCY", "GUNICORN_THREADS", "GUNICORN_TIMEOUT", "GUNICORN_ACCESS_LOG"):
+    for name in [name for name in os.environ if name.startswith("GUNICORN_")] + ["WEB_CONCURRENCY", "DRAIN_SECONDS"]:
         monkeypatch.delenv(name, raising=False)
     return runpy.run_path(str(CONFIGURATION))
 
@@ -282,7 +289,7 @@ def test_cpus_are_those_of_the_control_group(
 
 
 def test_gunicorn_ends_before_compose_kills_it(configuration: dict[str, object]) -> None:
-    assert configuration["graceful_timeout"] < 30
+    assert configuration["drain"] + configuration["graceful_timeout"] < 35
     assert configuration["worker_class"] == "gthread"
     assert configuration["worker_tmp_dir"] == "/dev/shm"
     assert configuration["control_socket_disable"] is True
