@@ -5,15 +5,17 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from invoke import Context, task
+from invoke import Collection, Context, task
 
 from berth import engines
 from berth.arguments import NamesTask, Task
 from berth.engines import Engine
 from berth.errors import Refused
 from berth.tasks import database as databases
+from berth.tasks import queue_definition
+from berth.tasks import queue_service as services
 
-SCRIPT = "queues.sh"
+SCRIPT = services.SCRIPT
 YES = {"yes": "Do not ask."}
 QUEUE = {"queue": "Its name; the project's only one if there is no other."}
 
@@ -27,7 +29,7 @@ QUEUE = {"queue": "Its name; the project's only one if there is no other."}
 def list_(c: Context, json: bool = False, watch: bool = False) -> None:
     """List the queues: what waits, is in flight or delayed, how old it is at most, and the dead letters."""
     engine = engines.choose(c)
-    engine.exec(_service(engine), [SCRIPT, "list", *["--json"] * json, *["--watch"] * watch])
+    engine.exec(services.running(engine), [SCRIPT, "list", *["--json"] * json, *["--watch"] * watch])
 
 
 @task(
@@ -38,7 +40,7 @@ def list_(c: Context, json: bool = False, watch: bool = False) -> None:
 def peek(c: Context, queue: list[str], limit: int = 10, json: bool = False, yes: bool = False) -> None:
     """Show the tasks that wait in a queue; SQS counts a look as a delivery: `inv queue.peek [QUEUE]`."""
     engine = engines.choose(c)
-    service = _service(engine)
+    service = services.running(engine)
     name = _one(engine, service, "queue.peek", queue)
     found = _described(engine, service, name)
     if found.get("max_receives") and found["visible"]:
@@ -73,7 +75,7 @@ def send(
     engine = engines.choose(c)
     if len(name) != 1:
         raise Refused(f"`queue.send` takes one task: type `{engine.here.command()} queue.send TASK --args '[1]'`")
-    service = _service(engine)
+    service = services.running(engine)
     target = _one(engine, service, "queue.send TASK --queue", [queue] if queue else [])
     options = ["--queue", target, f"--args={args}", f"--kwargs={kwargs}", f"--countdown={countdown}"]
     engine.exec(service, [SCRIPT, "send", *options, "--", name[0]])
@@ -87,7 +89,7 @@ def purge(c: Context, queue: list[str], yes: bool = False) -> None:
         raise Refused(f"`queue.purge` takes one queue: type `{engine.here.command()} queue.purge QUEUE`")
     name = queue[0]
     databases.check_somebody_is_there(engine, f"queue.purge {shlex.quote(name)}", yes=yes)
-    service = _service(engine)
+    service = services.running(engine)
     found = _described(engine, service, name)
     databases.consent(
         engine,
@@ -116,15 +118,7 @@ def redrive(c: Context, name: list[str], to: str = "", rate: int = 0) -> None:
             "queue.redrive QUEUE`"
         )
     options = [*(["--to", to] if to else []), f"--rate={rate}"]
-    engine.exec(_service(engine), [SCRIPT, "redrive", *options, "--", *name])
-
-
-def _service(engine: Engine) -> str:
-    """Return the service that has the script, which is started where it does not run."""
-    found = engine.stack().with_role("queues")
-    if not any(one.service == found and one.state == "running" for one in engine.containers()):
-        engine.up([found])
-    return found
+    engine.exec(services.running(engine), [SCRIPT, "redrive", *options, "--", *name])
 
 
 def _one(engine: Engine, service: str, words: str, given: list[str]) -> str:
@@ -159,3 +153,6 @@ def _described(engine: Engine, service: str, name: str) -> dict[str, Any]:
                 raise Refused(queue["problem"])
             return queue
     raise Refused(f"no queue is called `{name}`: there are {', '.join(queue['name'] for queue in found) or 'none'}")
+
+
+namespace = Collection(list_, peek, send, purge, redrive, queue_definition.config, queue_definition.check)

@@ -51,6 +51,10 @@ def parser() -> argparse.ArgumentParser:
     creating = action("create", create, "make a queue")
     creating.add_argument("queue")
     creating.add_argument("attributes", help="JSON")
+    creating.add_argument("--dead-letters", default="")
+    creating.add_argument("--max-receives", type=int, default=0)
+    describing = action("describe", describe, "print queues as JSON, by the server's names for them")
+    describing.add_argument("queues", nargs="+")
     return made
 
 
@@ -149,7 +153,12 @@ def redrive(words: argparse.Namespace) -> None:
 
 
 def create(words: argparse.Namespace) -> None:
-    print(_server().create(words.queue, _json("attributes", words.attributes, dict)))
+    attributes = _json("attributes", words.attributes, dict)
+    print(_server().create(words.queue, attributes, words.dead_letters, words.max_receives))
+
+
+def describe(words: argparse.Namespace) -> None:
+    print(json.dumps([queue.as_dict() for queue in _server().named(words.queues)]))
 
 
 def _server() -> Server:

@@ -155,6 +155,17 @@ class Server:
             attributes=found,
         )
 
+    def named(self, names: Sequence[str]) -> list[Queue]:
+        """Return queues by the server's names for them; one that is not there has a problem."""
+        found = []
+        for name in names:
+            try:
+                url = self._ask("get_queue_url", QueueName=name)["QueueUrl"]
+                found.append(self._described(name, url, url in self.settings.urls.values()))
+            except NoSuchQueue:
+                found.append(Queue(name, "", False, problem=f"the queue `{name}` is not there"))
+        return found
+
     def _by_arn(self, arn: str) -> Queue:
         *_, account, name = arn.split(":")
         try:
@@ -240,9 +251,19 @@ class Server:
         """Delete all messages of a queue, those in flight and delayed ones, too."""
         self._ask("purge_queue", QueueUrl=queue.url)
 
-    def create(self, name: str, attributes: Mapping[str, str]) -> str:
-        """Make a queue, and return its URL."""
-        return str(self._ask("create_queue", QueueName=name, Attributes=dict(attributes))["QueueUrl"])
+    def create(self, name: str, attributes: Mapping[str, str], dead_letters: str = "", max_receives: int = 0) -> str:
+        """Make a queue, and return its URL.
+
+        :param dead_letters: name of the queue that gets what was delivered ``max_receives`` times; empty: none.
+        :raises Trouble: the server refuses, or that queue is not there.
+        """
+        wanted = dict(attributes)
+        if dead_letters:
+            (target,) = self.named([dead_letters])
+            if target.problem:
+                raise Trouble(target.problem)
+            wanted["RedrivePolicy"] = json.dumps({"deadLetterTargetArn": target.arn, "maxReceiveCount": max_receives})
+        return str(self._ask("create_queue", QueueName=name, Attributes=wanted)["QueueUrl"])
 
     def _destination(self, queue: Queue, message: Mapping[str, Any], queues: Sequence[Queue], to: str | None) -> Queue:
         came_from = message.get("Attributes", {}).get("DeadLetterQueueSourceArn")
