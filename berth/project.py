@@ -40,7 +40,7 @@ class Project(NamedTuple):
     @property
     def broker(self) -> Path:
         """The folder of the broker's files, the definition of the queues among them."""
-        return self.root / "docker" / "broker"
+        return self.root / "docker/broker"
 
     @property
     def state(self) -> Path:

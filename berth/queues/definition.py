@@ -96,14 +96,17 @@ def _problems(name: str, table: Any) -> list[str]:
         return [f"`{name}` stands outside of a queue: write [NAME] above it"]
     found = []
     if not NAME.fullmatch(name):
-        found.append(f"`{name}` is no name of a queue: use up to 80 letters, digits, `-` and `_`, and `.fifo` at the end")
+        found.append(
+            f"`{name}` is no name of a queue: use up to 80 letters, digits, `-` and `_`, and `.fifo` at the end"
+        )
     for key, value in table.items():
+        least, most = NUMBERS.get(key, (0, 0))
         if key not in KINDS:
             found.append(f"[{name}] has no `{key}`{did_you_mean(key, KINDS)}")
         elif type(value) is not KINDS[key]:
             found.append(f"[{name}] `{key}` takes {WORDS[KINDS[key]]}, not `{value}`")
-        elif key in NUMBERS and not NUMBERS[key][0] <= value <= NUMBERS[key][1]:
-            found.append(f"[{name}] `{key}` takes {NUMBERS[key][0]} to {NUMBERS[key][1]}, not {value}")
+        elif isinstance(value, int) and key in NUMBERS and not least <= value <= most:
+            found.append(f"[{name}] `{key}` takes {least} to {most}, not {value}")
     return found
 
 

@@ -74,4 +74,6 @@ def _read(here: Project, name: str) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise Refused(f"{file.relative_to(here.root)} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise Refused(
+            f"{file.relative_to(here.root)} cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from None

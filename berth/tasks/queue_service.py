@@ -20,5 +20,7 @@ def running(engine: Engine) -> str:
 
 def creation(queue: Queue) -> list[str]:
     """Return the line that makes a queue."""
-    policy = ["--dead-letters", queue.dead_letters, "--max-receives", str(queue.max_receives)] if queue.dead_letters else []
+    policy = (
+        ["--dead-letters", queue.dead_letters, "--max-receives", str(queue.max_receives)] if queue.dead_letters else []
+    )
     return [SCRIPT, "create", *policy, "--", queue.name, json.dumps(queue.attributes())]

@@ -201,5 +201,3 @@ def serve(address: str) -> None:
 def address() -> str:
     """Return where to listen: LISTEN_ADDRESS, or all of a container."""
     return os.environ.get("LISTEN_ADDRESS") or f"0.0.0.0:{os.environ.get('HEALTH_PORT') or 9325}"
-
-

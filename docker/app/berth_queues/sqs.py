@@ -137,7 +137,9 @@ class Server:
         try:
             answer = self._ask("get_queue_attributes", QueueUrl=url, AttributeNames=["All"])
         except NoSuchQueue:
-            return Queue(name, url, used, problem=f"the queue `{name}` is not there: {self.settings.where} has no {url}")
+            return Queue(
+                name, url, used, problem=f"the queue `{name}` is not there: {self.settings.where} has no {url}"
+            )
         found = answer.get("Attributes", {})
         policy = json.loads(found.get("RedrivePolicy") or "{}")
         return Queue(
