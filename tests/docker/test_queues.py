@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from berth_queues import messages, sending
+from berth_queues import messages, moving, sending
 from berth_queues.settings import Settings, Trouble
 from berth_queues.sqs import Server
 from servers import ACCOUNT, APP, Broker, free_port
@@ -61,7 +61,7 @@ def server(broker: Broker) -> Iterator[Server]:
     where = f"127.0.0.1:{broker.port}"
     made = Server(Settings(f"http://{where}", urls, "us-east-1", ("x", "x"), f"sqs://x:x@{where}"))
     for queue in made.queues():
-        made.purge(queue)
+        moving.purge(made, queue)
     yield made
 
 
@@ -75,7 +75,7 @@ def counts(server: Server) -> dict[str, int]:
 
 
 def bodies(server: Server, name: str) -> list[str]:
-    return sorted(message["Body"] for message in server.peek(server.queue(name), 100)[0])
+    return sorted(message["Body"] for message in moving.peek(server, server.queue(name), 100)[0])
 
 
 def test_elasticmq_has_the_queues_as_they_are_defined(server: Server) -> None:
@@ -104,7 +104,7 @@ def test_what_waits_is_in_flight_and_is_delayed_is_counted(server: Server, broke
 
 def test_a_look_gives_all_back_at_once_and_is_one_delivery(server: Server, broker: Broker) -> None:
     put(broker, "default", *(f"{number:02}" for number in range(25)))
-    found, anew = server.peek(server.queue("default"), 100)
+    found, anew = moving.peek(server, server.queue("default"), 100)
     assert [message["Body"] for message in found] == [f"{number:02}" for number in range(25)]
     assert ({message["Attributes"]["ApproximateReceiveCount"] for message in found}, anew) == ({"1"}, 0)
     queue = server.queue("default")
@@ -115,7 +115,7 @@ def test_no_number_of_looks_makes_a_message_a_dead_letter(server: Server, broker
     put(broker, "default", "a", "b")
     anew = []
     for _ in range(10):
-        found, number = server.peek(server.queue("default"), 10)
+        found, number = moving.peek(server, server.queue("default"), 10)
         assert sorted(message["Body"] for message in found) == ["a", "b"]
         anew.append(number)
     # Each third delivery would be the last.
@@ -126,7 +126,7 @@ def test_no_number_of_looks_makes_a_message_a_dead_letter(server: Server, broker
 def test_no_look_at_a_fifo_queue_changes_its_order(server: Server, broker: Broker) -> None:
     put(broker, "orders.fifo", "a", MessageGroupId="g", MessageDeduplicationId="1")
     with pytest.raises(Trouble, match=r"^`orders\.fifo` is a FIFO queue with dead letters: "):
-        server.peek(server.queue("orders.fifo"), 10)
+        moving.peek(server, server.queue("orders.fifo"), 10)
     got = broker.client.receive_message(QueueUrl=broker.url("orders.fifo"), AttributeNames=["All"])["Messages"]
     assert got[0]["Attributes"]["ApproximateReceiveCount"] == "1"
 
@@ -136,17 +136,17 @@ def test_dead_letters_go_back_where_they_came_from(server: Server, broker: Broke
     for _ in range(4):
         broker.client.receive_message(QueueUrl=broker.url(), VisibilityTimeout=0, WaitTimeSeconds=0)
     assert counts(server) == {"dead": 1}
-    assert server.redrive(server.queue("dead"), to="default") == 1
+    assert moving.redrive(server, server.queue("dead"), to="default") == 1
     assert counts(server) == {"default": 1}
     assert bodies(server, "default") == ["poison"]
 
 
 def test_dead_letters_are_sent_back_by_id_with_all_that_they_hold(server: Server, broker: Broker) -> None:
     put(broker, "dead", "a", "b", MessageAttributes={"trace": {"DataType": "String", "StringValue": "t1"}})
-    chosen = next(one for one in server.peek(server.queue("dead"), 10)[0] if one["Body"] == "b")
-    assert server.redrive(server.queue("dead"), [chosen["MessageId"]], to="default") == 1
+    chosen = next(one for one in moving.peek(server, server.queue("dead"), 10)[0] if one["Body"] == "b")
+    assert moving.redrive(server, server.queue("dead"), [chosen["MessageId"]], to="default") == 1
     assert counts(server) == {"dead": 1, "default": 1}
-    (moved,) = server.peek(server.queue("default"), 10)[0]
+    (moved,) = moving.peek(server, server.queue("default"), 10)[0]
     assert (moved["Body"], moved["MessageAttributes"]["trace"]["StringValue"]) == ("b", "t1")
 
 
@@ -156,7 +156,7 @@ def test_fifo_messages_go_back_although_they_were_sent_just_now(server: Server, 
     (got,) = broker.client.receive_message(QueueUrl=broker.url("orders.fifo"))["Messages"]
     broker.client.delete_message(QueueUrl=broker.url("orders.fifo"), ReceiptHandle=got["ReceiptHandle"])
     put(broker, "dead.fifo", "a", MessageGroupId="g", MessageDeduplicationId="same")
-    assert server.redrive(server.queue("dead.fifo")) == 1
+    assert moving.redrive(server, server.queue("dead.fifo")) == 1
     assert counts(server) == {"orders.fifo": 1}
 
 
@@ -171,17 +171,21 @@ def test_fifo_messages_go_back_although_they_were_sent_just_now(server: Server, 
 def test_what_cannot_be_sent_back_stays(server: Server, broker: Broker, words: dict[str, object], message: str) -> None:
     put(broker, "dead", "a", "b")
     with pytest.raises(Trouble, match=message):
-        server.redrive(server.queue("dead"), **words)
+        moving.redrive(server, server.queue("dead"), **words)
     assert (counts(server), server.queue("dead").visible) == ({"dead": 2}, 2)
 
 
-def test_an_interruption_doubles_a_message_and_loses_none(server: Server, broker: Broker) -> None:
+def test_an_interruption_doubles_a_message_and_loses_none(
+    server: Server, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(broker, "dead", "a", "b", "c")
-    deleted = server._delete
-    server._delete = lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(moving, "_delete", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        server.redrive(server.queue("dead"), to="default")
-    server._delete = deleted
+        moving.redrive(server, server.queue("dead"), to="default")
     assert counts(server) == {"dead": 3, "default": 1}
     assert server.queue("dead").visible == 3  # at once, not when their time is over
 
@@ -189,13 +193,13 @@ def test_an_interruption_doubles_a_message_and_loses_none(server: Server, broker
 def test_no_faster_than_is_wanted(server: Server, broker: Broker) -> None:
     put(broker, "dead", "a", "b", "c")
     started = time.monotonic()
-    assert server.redrive(server.queue("dead"), to="default", rate=4) == 3
+    assert moving.redrive(server, server.queue("dead"), to="default", rate=4) == 3
     assert time.monotonic() - started >= 0.5
 
 
 def test_a_task_is_published_as_celery_does_it(server: Server) -> None:
     number = sending.send(server.settings, server.queue("default"), "shop.sell", [1, "ä"], {"to": None}, 0)
-    (got,) = server.peek(server.queue("default"), 10)[0]
+    (got,) = moving.peek(server, server.queue("default"), 10)[0]
     found = messages.decode(got)
     assert (found["task"], found["task_id"], json.loads(found["args"]), json.loads(found["kwargs"])) == (
         "shop.sell",
@@ -210,6 +214,21 @@ def test_a_task_that_is_too_large_is_refused_in_one_line(server: Server) -> None
         sending.send(server.settings, server.queue("default"), "shop.sell", ["x" * 1_100_000], {})
     assert "\n" not in str(trouble.value)
     assert counts(server) == {}
+
+
+def test_what_was_purged_stays_gone(elasticmq: list[str], tmp_path: Path) -> None:
+    """ElasticMQ alone has it again after a restart."""
+    broker = Broker(elasticmq, tmp_path)
+    where = f"127.0.0.1:{broker.port}"
+    with broker.running():
+        server = Server(Settings(f"http://{where}", {}, "us-east-1", ("x", "x"), f"sqs://{where}"))
+        put(broker, "default", *(str(number) for number in range(25)))
+        assert moving.purge(server, server.queue("default")) == 0
+        put(broker, "default", "later", DelaySeconds=900)
+        assert moving.purge(server, server.queue("default")) == 1
+        assert counts(server) == {}
+    with broker.running():
+        assert [queue.total for queue in server.named(["default"])] == [1]
 
 
 # --- The command ---------------------------------------------------------------

@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
-from berth_queues import messages, page, settings, tables
+from berth_queues import messages, moving, page, settings, tables
 from berth_queues.history import History
 from berth_queues.settings import Trouble
 from berth_queues.sqs import Server
@@ -82,21 +82,29 @@ def list_(words: argparse.Namespace) -> None:
 
 def _state() -> dict[str, Any]:
     """Return the queues as the page knows them, which has watched them for a while; without it, as they are now."""
+    return _page("/api/queues") or History(_server().queues).latest()
+
+
+def _page(path: str) -> dict[str, Any]:
+    """Return what the page says; nothing where it does not answer."""
     host, _, port = page.address().rpartition(":")
-    url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/api/queues"
+    url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}{path}"
     try:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=15) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
     except (OSError, ValueError):
-        return History(_server().queues).latest()
+        return {}
 
 
 def peek(words: argparse.Namespace) -> None:
     server = _server()
     queue = server.queue(words.queue)
-    found, anew = server.peek(queue, words.limit)
+    found, anew = moving.peek(server, queue, words.limit)
     decoded = [messages.decode(message) for message in found]
+    failures = _page(page.FAILURES_PATH)
+    for message in decoded:
+        message["failure"] = failures.get(message.get("task_id"))
     if words.json:
         print(json.dumps(decoded))
     elif decoded:
@@ -136,8 +144,10 @@ def _json(option: str, text: str, kind: type) -> Any:
 def purge(words: argparse.Namespace) -> None:
     server = _server()
     queue = server.queue(words.queue)
-    server.purge(queue)
+    back = moving.purge(server, queue)
     print(f"`{queue.name}` is empty now: {queue.total} deleted")
+    if back:
+        _say(f"{back} of them were hidden; ElasticMQ has those again after a restart: purge once more then")
 
 
 def redrive(words: argparse.Namespace) -> None:
@@ -148,7 +158,7 @@ def redrive(words: argparse.Namespace) -> None:
         decoded = messages.decode(message)
         print(f"{tables.printable(str(decoded['task'] or decoded['id']))} -> {target.name}", flush=True)
 
-    moved = server.redrive(queue, words.ids, to=words.to, rate=words.rate, told=told)
+    moved = moving.redrive(server, queue, words.ids, to=words.to, rate=words.rate, told=told)
     _say(f"{moved} sent back from `{queue.name}`")
 
 

@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from http import HTTPStatus
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from berth_queues import messages, settings
+from berth_queues import messages, moving, settings
 from berth_queues.history import History
 from berth_queues.settings import Trouble
 from berth_queues.sqs import Queue, Server
@@ -40,6 +41,10 @@ HEADERS = {
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 MOST_BYTES = 100_000
 PEEKED = 20
+FAILURES = 500
+"""How many tracebacks are kept, the newest ones."""
+FAILURES_PATH = "/api/failures"
+WORKER = "X-Worker"
 
 
 class Board:
@@ -48,6 +53,8 @@ class Board:
     def __init__(self) -> None:
         self.token = secrets.token_urlsafe(24)
         self.history = History(lambda: self.server.queues())
+        self.failures: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._failing = threading.Lock()
 
     @cached_property
     def server(self) -> Server:
@@ -67,20 +74,32 @@ class Board:
 
     def peek(self, words: Mapping[str, Any]) -> dict[str, Any]:
         queue = self._queue(words)
-        found, anew = self.server.peek(queue, min(int(words.get("limit") or PEEKED), 100))
-        return {"messages": [messages.decode(message) for message in found], "anew": anew, "queue": queue.as_dict()}
+        found, anew = moving.peek(self.server, queue, min(int(words.get("limit") or PEEKED), 100))
+        decoded = [messages.decode(message) for message in found]
+        for message in decoded:
+            message["failure"] = self.failures.get(message.get("task_id") or "")
+        return {"messages": decoded, "anew": anew, "queue": queue.as_dict()}
+
+    def failed(self, words: Mapping[str, Any]) -> dict[str, Any]:
+        """Remember why a task failed, as a worker tells it."""
+        number = str(words.get("task_id") or "")
+        with self._failing:
+            self.failures[number] = {"at": words.get("at"), "text": str(words.get("text", ""))}
+            self.failures.move_to_end(number)
+            while len(self.failures) > FAILURES:
+                self.failures.popitem(last=False)
+        return {}
 
     def redrive(self, words: Mapping[str, Any]) -> dict[str, Any]:
         ids = [str(one) for one in words.get("ids") or []]
         to = str(words["to"]) if words.get("to") else None
-        return {"moved": self.server.redrive(self._queue(words), ids, to=to)}
+        return {"moved": moving.redrive(self.server, self._queue(words), ids, to=to)}
 
     def purge(self, words: Mapping[str, Any]) -> dict[str, Any]:
         queue = self._queue(words)
         if words.get("confirmed") != queue.name:
             raise Trouble("nothing was deleted: the name of the queue was not typed")
-        self.server.purge(queue)
-        return {"purged": queue.total}
+        return {"purged": queue.total, "back": moving.purge(self.server, queue)}
 
     def _queue(self, words: Mapping[str, Any]) -> Queue:
         return self.server.queue(str(words.get("queue", "")))
@@ -106,6 +125,8 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.OK, text.encode(), TYPES[".html"])
         elif path == "/api/queues":
             self._json(self.board.state())
+        elif path == FAILURES_PATH:
+            self._json(dict(self.board.failures))
         elif path == "/api/history":
             self._json(self.board.history.points())
         elif (file := STATIC / path.removeprefix("/static/")).parent == STATIC and file.suffix in TYPES:
@@ -114,6 +135,10 @@ class Handler(BaseHTTPRequestHandler):
             self._error(HTTPStatus.NOT_FOUND, f"there is no {path}")
 
     def do_POST(self) -> None:
+        if self.path == FAILURES_PATH and self.headers.get(WORKER):
+            # From another container. A web site cannot send such a header, and it changes nothing but what is shown.
+            self._do(self.board.failed)
+            return
         if not self._is_local():
             self._error(HTTPStatus.FORBIDDEN, "this page is for 127.0.0.1 only")
             return
@@ -129,12 +154,16 @@ class Handler(BaseHTTPRequestHandler):
         if action is None:
             self._error(HTTPStatus.NOT_FOUND, f"there is no {self.path}")
             return
+        self._do(action)
+        self.board.history.forget()
+
+    def _do(self, action: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
         try:
-            self._json(action(self._words()))
+            done = action(self._words())
         except Trouble as trouble:
             self._error(HTTPStatus.CONFLICT, str(trouble))
-        finally:
-            self.board.history.forget()
+        else:
+            self._json(done)
 
     def _words(self) -> dict[str, Any]:
         """

@@ -76,8 +76,11 @@ def message(found: Mapping[str, Any], max_receives: int | None, now: float | Non
         return f"not Celery's: {printable(found['text'])}\n    {', '.join(facts)}"
     facts[0:0] = [f"id {found['task_id']}", f"retries {found['retries']}"]
     facts += [f"{name} {found[name]}" for name in ("eta", "expires") if found.get(name)]
-    arguments = printable(_arguments(found))
-    return f"{printable(found['task'])}({arguments})\n    {printable(', '.join(facts))}"
+    lines = [f"{found['task']}({_arguments(found)})", f"    {', '.join(facts)}"]
+    if failure := found.get("failure"):
+        why = failure["text"].strip().rpartition("\n")[2]
+        lines.append(f"    failed {duration((time.time() if now is None else now) - failure['at'])} ago: {why}")
+    return "\n".join(printable(line) for line in lines)
 
 
 def _arguments(found: Mapping[str, Any]) -> str:

@@ -233,7 +233,9 @@ function showMessage(message, queue) {
   }
   facts.push(`${message.bytes} bytes`, `message ${message.id}`);
   row.append(element("p", facts.join(", ")));
-  if (message.traceback) row.append(element("pre", message.traceback));
+  if (message.failure) {
+    row.append(element("p", `failed ${duration(Date.now() / 1000 - message.failure.at)} ago:`), element("pre", message.failure.text));
+  }
   if (queue.sources.length) {
     const back = element("button", "Send back");
     back.type = "button";
