@@ -38,6 +38,11 @@ class Project(NamedTuple):
         return self.root / "requirements"
 
     @property
+    def broker(self) -> Path:
+        """The folder of the broker's files, the definition of the queues among them."""
+        return self.root / "docker/broker"
+
+    @property
     def state(self) -> Path:
         """The folder of what Berth keeps in a checkout: ignored by git, left out of images."""
         return self.root / STATE

@@ -63,7 +63,7 @@ class Shop(Checkout):
         lock(self.root / "requirements", **PACKAGES)
         template = self.root / ".env.template"
         # Those of the template are looked for by others on this machine, too.
-        ports = {f"{name}_PUBLISHED_PORT": str(free_port()) for name in ("APP", "DB", "BROKER")}
+        ports = {f"{name}_PUBLISHED_PORT": str(free_port()) for name in ("APP", "DB", "BROKER", "QUEUES")}
         for name, value in {**VARIABLES, **ports}.items():
             text, changed = re.subn(rf"(?m)^(# )?{name}=.*$", f"{name}={value}", template.read_text())
             assert changed == 1, name
@@ -93,9 +93,12 @@ def drive(shop: Shop) -> None:
     assert not (shop.root / ".env").exists() or shop.value("DJANGO_FOLDER") == "shop"
     up = ok(shop.inv("up"))
     rows = {row.split()[0]: row.split()[1:] for row in up.stdout.splitlines() if " healthy " in f"{row} "}
-    assert rows.keys() == {"app", "broker", "db"}
+    assert rows.keys() == {"app", "broker", "db", "queues"}
     assert b"The install worked successfully" in shop.get("/").body
     assert b"Django administration" in shop.get("/admin/login/").body
+
+    # Nothing of Celery is there, and the page says so.
+    assert b"boto3 is not installed" in shop.get("/api/queues", service="QUEUES").body
 
     tested = shop.inv("test")
     assert tested.returncode == 1

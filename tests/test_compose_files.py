@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from berth import env
+from berth.queues import definition, differences, elasticmq
 
 ROOT = Path(__file__).parent.parent
 DOCKER = ROOT / "docker"
@@ -114,8 +115,10 @@ def settings(module: str, *names: str) -> dict[str, Any]:
 # --- Services ----------------------------------------------------------------
 
 
-def test_the_services_are_those_of_the_article_and_one_that_migrates(services: dict[str, Any]) -> None:
-    assert set(services) == {"db", "broker", "migrate", "app", "worker-default"}
+def test_the_services_are_those_of_the_article_one_that_migrates_and_the_page_of_the_queues(
+    services: dict[str, Any],
+) -> None:
+    assert set(services) == {"db", "broker", "migrate", "app", "worker-default", "queues"}
 
 
 def test_every_port_is_published_on_loopback(services: dict[str, Any]) -> None:
@@ -128,6 +131,7 @@ def test_every_port_is_published_on_loopback(services: dict[str, Any]) -> None:
         ("app", 8000, "8000", "127.0.0.1"),
         ("db", 5432, "5432", "127.0.0.1"),
         ("broker", 9324, "9324", "127.0.0.1"),
+        ("queues", 9325, "9325", "127.0.0.1"),
     }
 
 
@@ -163,6 +167,8 @@ def test_nothing_starts_before_what_it_needs_is_ready(services: dict[str, Any]) 
         "migrate": {"db": "service_started"},
         "app": ready,
         "worker-default": ready,
+        # Where the broker is not healthy the page is there to say so.
+        "queues": {"broker": "service_started"},
     }
 
 
@@ -234,7 +240,7 @@ def test_two_checkouts_share_no_name(env_file: Path, tmp_path: Path, services: d
 
 def test_the_worker_has_the_environment_of_the_app_and_its_queue(services: dict[str, Any]) -> None:
     app, worker = (services[name]["environment"] for name in ("app", "worker-default"))
-    assert worker.keys() - app.keys() == {"WORKER_RELOAD"}
+    assert worker.keys() - app.keys() == {"QUEUES_URL", "WORKER_RELOAD"}
     assert app.keys() - worker.keys() == {"HEALTH_PATH"}
     assert all(app[name] == worker[name] for name in app.keys() & worker.keys())
     assert services["worker-default"]["command"] == ["start-celery-worker.sh"]
@@ -249,12 +255,12 @@ def test_no_service_gets_secrets_of_others(services: dict[str, Any]) -> None:
         "SECRET_KEY": PYTHON_SERVICES,
         "POSTGRES_PASSWORD": {"db"},
         "DB_PASSWORD": PYTHON_SERVICES | {"db"},
-        "AWS_SECRET_ACCESS_KEY": PYTHON_SERVICES,
+        "AWS_SECRET_ACCESS_KEY": PYTHON_SERVICES | {"queues"},
     }
 
 
 def test_no_service_may_more_than_it_needs(services: dict[str, Any], shipped: dict[str, Any]) -> None:
-    for name in PYTHON_SERVICES | {"broker"}:
+    for name in PYTHON_SERVICES | {"broker", "queues"}:
         assert services[name]["cap_drop"] == ["ALL"], name
         assert services[name]["security_opt"] == ["no-new-privileges:true"], name
     assert {shipped[name]["user"] for name in PYTHON_SERVICES} == {"10001:10001"}
@@ -295,6 +301,32 @@ def test_the_server_holds_an_empty_poll_for_workers_and_for_others() -> None:
     # Short all the same: test_a_task_published_while_the_worker_is_stopped_runs_as_soon_as_it_is_back.
     assert options["wait_time_seconds"] == 1
     assert hocon("queues.default.receiveMessageWait") == "20 seconds"
+
+
+def test_the_page_of_the_queues_knows_the_broker_alone(services: dict[str, Any], shipped: dict[str, Any]) -> None:
+    for one in (services["queues"], shipped["queues"]):
+        assert one["command"] == ["queues.sh", "serve"]
+        assert one["read_only"] and "volumes" not in one
+        assert set(one["environment"]) == {
+            *("AWS_ACCESS_KEY_ID", "AWS_REGION", "AWS_SECRET_ACCESS_KEY", "CELERY_APP", "CELERY_BROKER_URL"),
+            *("HEALTH_PATH", "HEALTH_PORT", "SQS_QUEUE_URLS"),
+        }
+    app = services["app"]["environment"]
+    shared = services["queues"]["environment"].items() - {("HEALTH_PATH", "/health"), ("HEALTH_PORT", "9325")}
+    assert shared <= app.items()
+
+
+def test_the_broker_has_the_queues_of_their_one_definition() -> None:
+    """`inv queue.config` makes it so."""
+    queues = definition.parse((DOCKER / "broker" / definition.FILE).read_text())
+    conf = (DOCKER / "broker" / elasticmq.CONF).read_text()
+    assert elasticmq.written(conf, queues.values()) == conf
+
+
+def test_celery_is_told_of_the_queues_of_their_one_definition(services: dict[str, Any]) -> None:
+    queues = definition.parse((DOCKER / "broker" / definition.FILE).read_text())
+    urls = differences.parse_urls(services["app"]["environment"]["SQS_QUEUE_URLS"])
+    assert differences.of_urls(queues, urls) == []
 
 
 # --- Settings ---------------------------------------------------------------

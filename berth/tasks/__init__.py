@@ -11,7 +11,7 @@ from typing import Any
 from invoke import Collection
 
 from berth import plain_invoke
-from berth.tasks import checks, db, django, env, images, inspect, stack
+from berth.tasks import checks, db, django, env, images, inspect, queue, stack
 
 CONTENTS = (
     stack.up,
@@ -28,6 +28,7 @@ CONTENTS = (
     django.manage,
     db.reset_db,
     db,
+    queue,
     checks.test,
     checks.test_in_container,
     checks.check,

@@ -37,11 +37,12 @@ def ask(engine: Engine, database: str, command: Sequence[str]) -> str:
     if answer.returncode != 0:
         if engine.c.config.run.dry:
             return ""  # what would answer was not started
-        raise Refused(_complaint(engine, database, command, answer), code=answer.returncode)
+        raise Refused(complaint(engine, database, command, answer), code=answer.returncode)
     return answer.stdout
 
 
-def _complaint(engine: Engine, database: str, command: Sequence[str], answer: CompletedProcess[str]) -> str:
+def complaint(engine: Engine, database: str, command: Sequence[str], answer: CompletedProcess[str]) -> str:
+    """Return why a script failed, in its own words, or that the service has none."""
     if answer.returncode in NOT_FOUND:
         again = f"{engine.here.command()} up {database}"
         return f"the service {database} has no `{command[0]}`: it was started before there was one; type `{again}`"
@@ -69,19 +70,21 @@ def held(engine: Engine, database: str) -> str:
         return f"what cannot be read ({refused})"
 
 
-def check_somebody_is_there(engine: Engine, words: str, *, yes: bool) -> None:
+def check_somebody_is_there(engine: Engine, words: str, *, yes: bool, does: str = "deletes data") -> None:
     """:raises Refused: nobody is there who could be asked, and ``yes`` is false.
 
     :param words: the task as it was typed.
+    :param does: why it asks.
     """
     if not yes and not engine.c.config.run.dry and not sys.stdin.isatty():
         again = f"{engine.here.command()} {words} --yes"
-        raise Refused(f"`{words.split()[0]}` deletes data and nobody is there to ask: type `{again}`")
+        raise Refused(f"`{words.split()[0]}` {does} and nobody is there to ask: type `{again}`")
 
 
-def consent(engine: Engine, question: str, *, yes: bool) -> None:
+def consent(engine: Engine, question: str, *, yes: bool, done: str = "nothing was deleted") -> None:
     """Ask whether data may be deleted.
 
+    :param done: what to say after any other answer.
     :raises Refused: the answer is not yes.
     """
     if yes or engine.c.config.run.dry:
@@ -90,6 +93,6 @@ def consent(engine: Engine, question: str, *, yes: bool) -> None:
         answer = input(f"{question} [y/N] ")
     except (EOFError, KeyboardInterrupt):
         print(file=sys.stderr)
-        raise Refused("nothing was deleted", code=process.INTERRUPTED) from None
+        raise Refused(done, code=process.INTERRUPTED) from None
     if answer.strip().lower() not in {"y", "yes"}:
-        raise Refused("nothing was deleted")
+        raise Refused(done)

@@ -5,6 +5,7 @@
 #
 # BERTH_LIB                       folder of berth_worker.py (/usr/local/lib/berth)
 # CELERY_APP                      module of the Celery application (app)
+# QUEUES_URL                      URL of the page of the queues, which gets the tracebacks of tasks that fail
 # CELERY_CONCURRENCY              worker processes; unset: Celery's choice
 # LOG_LEVEL                       INFO
 # SQS_TRANSPORT                   kombu: receive and acknowledge by kombu's own transport instead of Berth's fast_sqs
@@ -45,7 +46,7 @@ main() {
     check_settings "$@"
     local queues
     queues=$(IFS=, && printf '%s' "$*")
-    local command=(celery -A "${CELERY_APP:-app}" worker --include berth_worker --loglevel "${LOG_LEVEL:-INFO}")
+    local command=(celery -A "${CELERY_APP:-app}" worker --include berth_worker,berth_queues.failures --loglevel "${LOG_LEVEL:-INFO}")
     [[ -z $queues ]] || command+=(--queues "$queues")
     [[ -z ${CELERY_CONCURRENCY:-} ]] || command+=(--concurrency "$CELERY_CONCURRENCY")
     # SIGTERM then means: take no more, give running tasks their time, hand the rest back to the broker.

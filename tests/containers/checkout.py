@@ -126,7 +126,7 @@ class Checkout:
         # Whatever happens to the engine, these tests are about it.
         self.environment["BERTH_ENGINE"] = "docker"
         ok(self.inv("images.base"))
-        self.set(**{f"{name}_PUBLISHED_PORT": str(free_port()) for name in ("APP", "DB", "BROKER")})
+        self.set(**{f"{name}_PUBLISHED_PORT": str(free_port()) for name in ("APP", "DB", "BROKER", "QUEUES")})
 
     def set(self, **values: str) -> None:
         """Write values into `.env`."""

@@ -43,7 +43,7 @@ def test_separate_gives_a_copied_env_a_name_and_ports_of_its_own(stack: Stack, o
     made = ok(other.inv("env.separate"))
     assert other.value("COMPOSE_PROJECT_NAME") == other.name
     assert other.value("DB_PASSWORD") == stack.value("DB_PASSWORD")
-    for service in ("APP", "DB", "BROKER"):
+    for service in ("APP", "DB", "BROKER", "QUEUES"):
         assert other.port(service) != stack.port(service)
         assert f"{service}_PUBLISHED_PORT={other.port(service)}" in made.stdout
     assert ok(other.inv("down")).returncode == 0

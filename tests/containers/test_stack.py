@@ -18,7 +18,7 @@ from containers.conftest import Stack
 
 pytestmark = pytest.mark.containers
 
-SERVICES = "app, broker, db, migrate, worker-default"
+SERVICES = "app, broker, db, migrate, queues, worker-default"
 
 
 @pytest.fixture
@@ -40,13 +40,14 @@ def test_up_in_a_clean_copy_shows_its_line_and_where_the_services_are(stack: Sta
     ok(stack.first_up)
     assert "+ docker compose up --detach --wait\n" in stack.first_up.stderr
     table = stack.first_up.stdout[stack.first_up.stdout.index("service ") :]
-    port = {service: stack.value(f"{service}_PUBLISHED_PORT") for service in ("APP", "DB", "BROKER")}
+    port = {service: stack.value(f"{service}_PUBLISHED_PORT") for service in ("APP", "DB", "BROKER", "QUEUES")}
     assert table.splitlines() == [
         "service         state    address",
         f"app             healthy  http://127.0.0.1:{port['APP']}",
         f"broker          healthy  http://127.0.0.1:{port['BROKER']}",
         f"db              healthy  127.0.0.1:{port['DB']}",
         "migrate         done",
+        f"queues          healthy  http://127.0.0.1:{port['QUEUES']}",
         "worker-default  healthy",
     ]
 

@@ -48,13 +48,14 @@ def sql(session: Checkout, query: str) -> str:
 
 def test_up_says_where_the_services_are(session: Checkout) -> None:
     made = ok(session.inv("up"))
-    port = {service: session.port(service) for service in ("APP", "DB", "BROKER")}
+    port = {service: session.port(service) for service in ("APP", "DB", "BROKER", "QUEUES")}
     assert made.stdout[made.stdout.index("service ") :].splitlines() == [
         "service         state    address",
         f"app             healthy  http://127.0.0.1:{port['APP']}",
         f"broker          healthy  http://127.0.0.1:{port['BROKER']}",
         f"db              healthy  127.0.0.1:{port['DB']}",
         "migrate         done",
+        f"queues          healthy  http://127.0.0.1:{port['QUEUES']}",
         "worker-default  healthy",
     ]
 
@@ -66,7 +67,7 @@ def test_pages_are_there(session: Checkout, path: str) -> None:
 
 def test_ps_names_every_service_that_runs(session: Checkout) -> None:
     shown = ok(session.inv("ps")).stdout
-    assert [name for name in ("app", "broker", "db", "worker-default") if name not in shown] == []
+    assert [name for name in ("app", "broker", "db", "queues", "worker-default") if name not in shown] == []
 
 
 def test_manage_answers_and_its_exit_code_is_kept(session: Checkout) -> None:
@@ -130,7 +131,8 @@ def test_an_unknown_service_is_refused_in_one_line(session: Checkout) -> None:
     made = session.inv("exec", "ap", "ls")
     assert (made.returncode, made.stdout) == (1, "")
     assert made.stderr.splitlines()[-1] == (
-        "no service is called `ap`: did you mean `app`? The compose files have app, broker, db, migrate, worker-default"
+        "no service is called `ap`: did you mean `app`? The compose files have app, broker, db, migrate, queues, "
+        "worker-default"
     )
 
 

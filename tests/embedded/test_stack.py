@@ -15,7 +15,7 @@ import pytest
 from containers.checkout import get, ok, within
 from embedded.conftest import PORTS, Stack, running
 
-SERVICES = {"app", "broker", "db", "worker-default"}
+SERVICES = {"app", "broker", "db", "queues", "worker-default"}
 
 
 def test_one_line_says_which_engine_runs_and_why(stack: Stack) -> None:

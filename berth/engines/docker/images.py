@@ -23,7 +23,11 @@ def sources(here: Project, stack: Stack, service: str) -> list[Path]:
     locks = [here.requirements / f"{lock if target == 'dev' and lock else target}.txt"]
     return [
         *filter(Path.is_file, locks),
-        *sorted(path for path in stack.dockerfile(service).parent.glob("*") if path.is_file()),
+        *sorted(
+            path
+            for path in stack.dockerfile(service).parent.rglob("*")
+            if path.is_file() and path.parent.name != "__pycache__"
+        ),
     ]
 
 

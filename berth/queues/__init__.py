@@ -1,0 +1,1 @@
+"""What queues a project defines, what ElasticMQ reads of that, and how a server differs from it."""
