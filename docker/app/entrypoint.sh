@@ -6,7 +6,27 @@
 # DB_WAIT_TIMEOUT    seconds to wait (60); 0: do not wait
 #
 # `wait-for-database --help` lists the other variables and the exit codes.
+#
+# A variable NAME_FILE that names a file in /run/secrets, where a cluster shows what must not stand in an
+# environment, becomes NAME with the file's content.
 set -Eeuo pipefail
+
+readonly SECRETS=${SECRETS_FOLDER:-/run/secrets}
+
+# Export what the files hold, without the newline at their end.
+read_secrets() {
+    local name file
+    for name in $(compgen -e); do
+        file=${!name}
+        [[ $name == ?*_FILE && $file == "$SECRETS"/* ]] || continue
+        if [[ ! -r $file ]]; then
+            printf '%s\n' "entrypoint.sh: $name is \`$file\`, which cannot be read" >&2
+            exit 78
+        fi
+        export "${name%_FILE}=$(<"$file")"
+        unset "$name"
+    done
+}
 
 needs_database() {
     [[ -n ${DB_HOST:-} && ! ${DB_WAIT_TIMEOUT:-60} =~ ^0+$ ]]
@@ -38,6 +58,7 @@ main() {
         printf '%s\n' "entrypoint.sh: no command given: name one, such as \`start-dev-server.sh\`" >&2
         exit 64
     fi
+    read_secrets
     if needs_database; then
         wait_for_database || exit
     fi
