@@ -159,7 +159,7 @@ def is_above(package: str, of: str) -> bool:
     return of.startswith(f"{package}.")
 
 
-LAYERS = ["berth.compose", "berth.env", "berth.engines", "berth.tasks"]
+LAYERS = ["berth.compose", "berth.env", "berth.engines", "berth.deploy", "berth.tasks"]
 
 
 @pytest.mark.parametrize("layer", LAYERS[:-1])

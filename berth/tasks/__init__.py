@@ -11,7 +11,7 @@ from typing import Any
 from invoke import Collection
 
 from berth import plain_invoke
-from berth.tasks import checks, db, django, env, images, inspect, queue, stack
+from berth.tasks import checks, db, deploy, django, env, images, inspect, queue, stack
 
 CONTENTS = (
     stack.up,
@@ -32,6 +32,7 @@ CONTENTS = (
     checks.test,
     checks.test_in_container,
     checks.check,
+    deploy,
     env,
     images,
     inspect.inspect,

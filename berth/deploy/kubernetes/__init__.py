@@ -1,0 +1,1 @@
+"""Kubernetes: the manifests of docker/kubernetes/, applied by kubectl."""

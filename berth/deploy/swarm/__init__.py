@@ -1,0 +1,1 @@
+"""Docker Swarm: the cluster that is built into the engine."""
