@@ -35,6 +35,7 @@ class Install:
     :param hashed: the requirements have hashes, and are checked.
     :param installs_tree: the project is a package, and its own code is to be importable as one (editable, no
         dependencies).
+    :param dev_files: requirements files of the development image only, after those of ``files[0]``; each is in ``files``.
     :param ours: requirements that Berth adds, such as `gunicorn`; none replaces one of the project's.
     """
 
@@ -45,6 +46,7 @@ class Install:
     extras: tuple[str, ...] = ()
     hashed: bool = False
     installs_tree: bool = False
+    dev_files: tuple[str, ...] = ()
     ours: tuple[str, ...] = ()
 
 
