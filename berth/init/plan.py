@@ -4,10 +4,12 @@
 
 - ``berth.init.image.files(plan) -> dict[str, str]``: the Dockerfile, its ignore file and the scripts of the images, by
   path below the project's root; a text that starts with ``#!`` becomes executable.
-- ``berth.init.services.block(service, plan) -> str``: a compose block, indented by two spaces, of a `Service` that is no
-  `db`; ``berth.init.services.files(service, plan) -> dict[str, str]``: the files that it mounts.
+- ``berth.init.services.block(service, plan) -> str``: a compose block, indented by two spaces, of a `Service` of
+  the kinds `redis` and `rabbitmq`; ``berth.init.services.paragraphs(service, plan) -> dict[str, str]``: its paragraphs of
+  `.env.template`, by section: `Ports` and `Images`, or another that is added; ``berth.init.services.files(service, plan) -> dict[str, str]``: the files that it mounts.
 
-Inside the containers the whole repository is at `CODE`, and the working directory is ``plan.workdir``, that of manage.py.
+Inside the containers the whole repository is at `CODE`, and the working directory is ``plan.workdir``, that of
+manage.py.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ class Install:
     :param hashed: the requirements have hashes, and are checked.
     :param installs_tree: the project is a package, and its own code is to be importable as one (editable, no
         dependencies).
-    :param dev_files: requirements files of the development image only, after those of ``files[0]``; each is in ``files``.
+    :param dev_files: requirements files of the development image only, on top of ``files[0]``: the one that is
+        installed, then what it names.
     :param ours: requirements that Berth adds, such as `gunicorn`; none replaces one of the project's.
     """
 
@@ -75,7 +78,8 @@ class Worker:
 
     :param name: of the compose service.
     :param kind: celery: a Celery worker, run by start-celery-worker.sh; beat: Celery's scheduler; other: ``command``.
-    :param command: the words of it; () for a Celery worker.
+    :param command: the words of it; of a Celery worker its queues, () for those that the project declares; of beat the
+        options behind `celery beat`.
     :param why: where it was found.
     """
 
@@ -149,6 +153,9 @@ class Plan:
     :param health_candidates: paths to try for it, the most probable first.
     :param database: postgresql, or sqlite for a project that keeps it.
     :param driver: `psycopg` or `psycopg2`, as imported; "" for none.
+    :param db_name: of the database; a name that the settings insist on, or the project's.
+    :param db_user: its owner, likewise.
+    :param backend: Django's backend that ENGINE is to be, after all settings were read.
     :param remarks: what the user is told at the end: what was left out, and why.
     """
 
@@ -180,6 +187,9 @@ class Plan:
     health_candidates: tuple[str, ...]
     database: Literal["postgresql", "sqlite"]
     driver: str
+    db_name: str
+    db_user: str
+    backend: str
     remarks: tuple[str, ...] = ()
 
     @property
