@@ -6,6 +6,7 @@ image's name; BASE, where there is one, is the recipe whose image it builds on. 
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -78,6 +79,32 @@ def _in_order(found: Mapping[str, Recipe], folder: Path) -> list[str]:
         return list(TopologicalSorter(graph).static_order())
     except CycleError as error:
         raise Refused(f"{folder}: the recipes build on each other: {' -> '.join(error.args[1])}") from error
+
+
+def used(recipes: Iterable[Recipe], named: Mapping[str, str]) -> list[Recipe]:
+    """Return the recipes whose variable a project has, in their order, and those that they build on.
+
+    :param named: what its `.env.template` says of each variable.
+    :raises Refused: the project is made for another Python than the recipe's.
+    """
+    recipes = list(recipes)
+    wanted = {recipe.name for recipe in recipes if recipe.variable in named}
+    wanted |= {recipe.base for recipe in recipes if recipe.name in wanted and recipe.base}
+    for recipe in recipes:
+        said = _python(named.get(recipe.variable, ""))
+        if recipe.name in wanted and said and _python(recipe.tag) and said != _python(recipe.tag):
+            raise Refused(
+                f"the project is made for Python {said} ({recipe.variable} in its template), and packages give "
+                f"{recipe.tag} only: if the newer one fits, type `berth init --answer python={_python(recipe.tag)}` "
+                "after `berth init --remove`"
+            )
+    return [recipe for recipe in recipes if recipe.name in wanted]
+
+
+def _python(image: str) -> str:
+    """Return the version in the name of an image of Python, as `3.13`, or an empty text."""
+    found = re.search(r"(?:^|/)python:(\d+\.\d+)", image)
+    return found[1] if found else ""
 
 
 def build_lines(recipes: Iterable[Recipe], present: Collection[str]) -> list[Argv]:
