@@ -85,19 +85,20 @@ def used(recipes: Iterable[Recipe], named: Mapping[str, str]) -> list[Recipe]:
     """Return the recipes whose variable a project has, in their order, and those that they build on.
 
     :param named: what its `.env.template` says of each variable.
-    :raises Refused: the project is made for another Python than the recipe's.
+    :raises Refused: the project is made for a Python that no recipe has.
     """
     recipes = list(recipes)
     wanted = {recipe.name for recipe in recipes if recipe.variable in named}
-    wanted |= {recipe.base for recipe in recipes if recipe.name in wanted and recipe.base}
-    for recipe in recipes:
-        said = _python(named.get(recipe.variable, ""))
-        if recipe.name in wanted and said and _python(recipe.tag) and said != _python(recipe.tag):
+    for variable, said in ((name, _python(image)) for name, image in named.items() if _python(image)):
+        versions = {_python(recipe.tag): recipe.name for recipe in recipes if recipe.variable == variable}
+        if said not in versions:
+            there = ", ".join(sorted(versions, key=lambda version: int(version.partition(".")[2])))
             raise Refused(
-                f"the project is made for Python {said} ({recipe.variable} in its template), and packages give "
-                f"{recipe.tag} only: if the newer one fits, type `berth init --answer python={_python(recipe.tag)}` "
-                "after `berth init --remove`"
+                f"the project is made for Python {said} ({variable} in .env.template), and packages give {there}: if "
+                "one of them fits, type `berth init --remove`, and `berth init --answer python=VERSION`"
             )
+        wanted -= set(versions.values()) - {versions[said]}
+    wanted |= {recipe.base for recipe in recipes if recipe.name in wanted and recipe.base}
     return [recipe for recipe in recipes if recipe.name in wanted]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ KNOWN = {
     "health_path": "a path that answers 200",
 }
 """Every answer there is; init asks for a few of them only, the others have a default that is rarely wrong."""
+VARIABLE = "variable."
+"""Begins answers that give a variable of the project a value for development."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,11 @@ def checked(answers: Mapping[str, str]) -> Mapping[str, str]:
     :raises Refused: one has a name that there is not.
     """
     for name in answers:
-        if name not in KNOWN:
+        if name not in KNOWN and not re.fullmatch(VARIABLE + r"[A-Za-z_][A-Za-z0-9_]*", name):
             listed = "\n".join(f"  {known}: {meaning}" for known, meaning in KNOWN.items())
-            raise Refused(f"there is no answer `{name}`: write one of these\n{listed}")
+            raise Refused(
+                f"there is no answer `{name}`: write one of these\n{listed}\n  {VARIABLE}NAME: a value for a variable"
+            )
     return answers
 
 

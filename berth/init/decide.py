@@ -29,7 +29,7 @@ def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], nam
     database = databases.decide(facts, answers)
     served = serving.decide(facts, database)
     settings = _settings(facts, answers)
-    found, remarks = variables.decide(facts, (*database.variables, *served.variables))
+    found, remarks = variables.decide(facts, answers, (*database.variables, *served.variables))
     candidates = _health(facts, answers)
     if database.rung == "settings" and facts.value("django_configuration"):
         raise Refused(

@@ -95,6 +95,39 @@ def _again(root: Path, decided: Decided, known: state.State, state_path: str) ->
     print("to write them anew, type `berth init --remove`, and `berth init`", file=sys.stderr)
 
 
+def renew(root: Path, more: Mapping[str, str]) -> list[str]:
+    """Write the files anew with more answers, but for those that somebody has changed, and return their paths.
+
+    :raises Refused: init has not run here.
+    """
+    known, state_path = writing.recall(root)
+    if known is None:
+        raise Refused(f"{root} was not made by `berth init`: type it there")
+    decided = _decided(root, {**known.answers, **more}, known, yes=False)
+    done = writing.renew(root, known, decided.texts)
+    kept = {path: known.texts[path] for path in decided.texts if path not in done and path in known.texts}
+    written = {**decided.texts, **kept}
+    writing.replace(root / state_path, state.dump(decided.facts, decided.answers, written))
+    return done
+
+
+def answers_of(root: Path) -> Mapping[str, str]:
+    """Return the answers that a project was made with."""
+    known, _ = writing.recall(root)
+    return known.answers if known else {}
+
+
+def plan_of(root: Path) -> Plan:
+    """Return the plan of a project that init has written.
+
+    :raises Refused: it has not run here.
+    """
+    known, _ = writing.recall(root)
+    if known is None:
+        raise Refused(f"{root} was not made by `berth init`: type it there")
+    return _decided(root, known.answers, known, yes=False).plan
+
+
 def check(root: Path, given: Mapping[str, str]) -> None:
     """Compare a project with what init would write.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from berth.init.answers import VARIABLE
 from berth.init.databases import WITHHELD
 from berth.init.plan import Variable
 from berth.init.reading import place, table, text, words
@@ -25,12 +26,17 @@ TRUE = {"true", "1", "yes", "on", "t", "y"}
 SAFE = re.compile(r"[\w./:@%+,=*~^-]*")
 
 
-def decide(facts: Facts, decided: Iterable[Variable]) -> tuple[tuple[Variable, ...], tuple[str, ...]]:
+def decide(
+    facts: Facts, answers: Mapping[str, str], decided: Iterable[Variable]
+) -> tuple[tuple[Variable, ...], tuple[str, ...]]:
     """Return the variables of the project, and remarks on those that nobody knows a value of.
 
+    :param answers: those named `variable.NAME` give values.
     :param decided: what the choice of database and services has said of some.
     """
-    found = {variable.name: variable for variable in decided}
+    found = {variable.name: variable for variable in _given(answers)}
+    for variable in decided:
+        found.setdefault(variable.name, variable)
     remarks: list[str] = []
     for name in _secret_keys(facts):
         found.setdefault(name, _secret(name, f"Django's key for signing, as {_origin(facts, name)} reads it"))
@@ -43,6 +49,16 @@ def decide(facts: Facts, decided: Iterable[Variable]) -> tuple[tuple[Variable, .
             found[name] = variable
             remarks += [remark] * bool(remark)
     return tuple(found.values()), tuple(remarks)
+
+
+def _given(answers: Mapping[str, str]) -> Iterator[Variable]:
+    """Give the values that somebody has answered."""
+    for name, value in answers.items():
+        if name.startswith(VARIABLE):
+            yield Variable(
+                name.removeprefix(VARIABLE), f"${{{name.removeprefix(VARIABLE)}:-{value}}}", value or "...",
+                optional=True, build=value, why="An answer to `berth init`",
+            )  # fmt: skip
 
 
 def _secret(name: str, why: str) -> Variable:
@@ -93,12 +109,13 @@ def _of(name: str, fact: Fact) -> tuple[Variable, str]:
         return _secret(name, why), ""
     if value := _plain(sample):
         return Variable(name, f"${{{name}:-{value}}}", value, optional=True, build=value, why=why), ""
-    made = _made_up(name)
+    made = made_up(name)
     remark = f"{name} has no value in the project's files ({place(fact)} insists on one): `{made}` stands for it"
     return Variable(name, f"${{{name}:-{made}}}", made, optional=True, build=made, why=why), remark
 
 
-def _made_up(name: str) -> str:
+def made_up(name: str) -> str:
+    """Return a value for a variable that nobody knows one of; its name says of which sort."""
     upper = name.upper()
     if re.search(r"URL|URI|ENDPOINT", upper):
         return "http://localhost"

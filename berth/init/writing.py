@@ -71,6 +71,33 @@ def _link(path: Path, text: str) -> None:
         os.unlink(name)
 
 
+def renew(root: Path, known: State, texts: Mapping[str, str]) -> list[str]:
+    """Write files anew that are as an earlier run left them, and new ones; return the paths of what was written."""
+    done = []
+    for name, text in texts.items():
+        path, before = root / name, known.texts.get(name)
+        if before is None and not os.path.lexists(path):
+            done += write(root, {name: text})
+        elif before is not None and before != text and path.is_file() and path.read_bytes() == before.encode():
+            replace(path, text)
+            done.append(name)
+    return done
+
+
+def replace(path: Path, text: str) -> None:
+    """Replace a file at once; its permissions stay."""
+    mode = path.stat().st_mode
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with open(handle, "wb") as file:
+            file.write(text.encode())
+        os.chmod(name, mode & 0o7777)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
 def differing(root: Path, texts: Mapping[str, str]) -> dict[str, str]:
     """Return the paths that are not as in ``texts``, with how: `missing` or `changed`."""
     found = {}

@@ -53,6 +53,6 @@ def init(
     else:
         flow.run(root, given, yes=yes, dry_run=dry_run)
         if verify and not dry_run:
-            from berth.init import verify as verifying
+            from berth.tasks import verification
 
-            verifying.run(c, root)
+            verification.verify(c, root)
