@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -24,10 +25,18 @@ BUILD = Path(__file__).parent / "build"
 
 @dataclass(frozen=True)
 class Recipe:
+    """An image that is built from packages.
+
+    :param base: the recipe that it builds on.
+    :param stands_for: patterns of upstream's images, in the place of which it is used where several recipes fill one
+        variable; () for the one that is used else.
+    """
+
     name: str
     variable: str
     tag: str
     base: str | None = None
+    stands_for: tuple[str, ...] = ()
 
 
 def read_recipes(folder: Path) -> list[Recipe]:
@@ -56,7 +65,7 @@ def _recipe(name: str, text: str) -> Recipe:
     values = assignments(text)
     if missing := [key for key in ("VARIABLE", "TAG") if not values.get(key)]:
         raise ValueError(f"{' and '.join(missing)} not set")
-    return Recipe(name, values["VARIABLE"], values["TAG"], values.get("BASE") or None)
+    return Recipe(name, values["VARIABLE"], values["TAG"], values.get("BASE") or None, tuple(values.get("FOR", "").split()))
 
 
 def assignments(text: str) -> dict[str, str]:
@@ -88,16 +97,20 @@ def used(recipes: Iterable[Recipe], named: Mapping[str, str]) -> list[Recipe]:
     :raises Refused: the project is made for a Python that no recipe has.
     """
     recipes = list(recipes)
-    wanted = {recipe.name for recipe in recipes if recipe.variable in named}
-    for variable, said in ((name, _python(image)) for name, image in named.items() if _python(image)):
-        versions = {_python(recipe.tag): recipe.name for recipe in recipes if recipe.variable == variable}
-        if said not in versions:
-            there = ", ".join(sorted(versions, key=lambda version: int(version.partition(".")[2])))
+    wanted: set[str] = set()
+    for variable, image in named.items():
+        rivals = [recipe for recipe in recipes if recipe.variable == variable]
+        exact = [recipe for recipe in rivals if any(fnmatch(image, pattern) for pattern in recipe.stands_for)]
+        chosen = (exact or [recipe for recipe in rivals if not recipe.stands_for])[:1]
+        said = _python(image)
+        if said and chosen and said != _python(chosen[0].tag):
+            there = sorted({_python(recipe.tag) for recipe in rivals}, key=lambda each: int(each.partition(".")[2]))
             raise Refused(
-                f"the project is made for Python {said} ({variable} in .env.template), and packages give {there}: if "
-                "one of them fits, type `berth init --remove`, and `berth init --answer python=VERSION`"
+                f"the project is made for Python {said} ({variable} in .env.template), and packages give "
+                f"{', '.join(there)}: if one of them fits, type `berth init --remove`, and "
+                "`berth init --answer python=VERSION`"
             )
-        wanted -= set(versions.values()) - {versions[said]}
+        wanted |= {recipe.name for recipe in chosen}
     wanted |= {recipe.base for recipe in recipes if recipe.name in wanted and recipe.base}
     return [recipe for recipe in recipes if recipe.name in wanted]
 

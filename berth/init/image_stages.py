@@ -99,7 +99,7 @@ def _packages(plan: Plan, name: str) -> str:
     folders: dict[str, list[str]] = {}
     for file in plan.install.files:
         folders.setdefault(file.rpartition("/")[0], []).append(file)
-    lines += [f"COPY {_json([*found, f'/requirements/{folder}/'])}" for folder, found in folders.items()]
+    lines += [f"COPY {_json([*found, f'/requirements/{folder}/'.replace('//', '/')])}" for folder, found in folders.items()]
     lines += [f"RUN {CACHE} {APT} {SECRETS} \\", f"    {_theirs(plan, name)}"]
     if plan.install.ours or has_celery(plan):
         lines += [

@@ -102,6 +102,7 @@ def without_index(file: Path, into: Path) -> list[str]:
     """
     local = []
     seen: set[Path] = set()
+    told: set[str] = set()
 
     def copy(source: Path) -> Path:
         target = into / str(source).strip("/")
@@ -114,7 +115,9 @@ def without_index(file: Path, into: Path) -> list[str]:
             words = line.split("#")[0].split() if not re.match(r"\s*#", line) else []
             here = re.match(r"\s*(?:-e|--editable)?[ =]?\s*(\.{1,2}(?:/\S*|\[\S*|(?=\s|$)))", line) if words else None
             if re.match(r"\s*(-i|--index-url|--pypi-url|--no-index|--trusted-host)\b", line):
-                say(f"not used: `{line.strip()}` of {source.name}; BUILD_UV_TOML names an index for builds")
+                if line.strip() not in told:
+                    say(f"not used: `{line.strip()}` of {source.name}; BUILD_UV_TOML names an index for builds")
+                told.add(line.strip())
             elif here:
                 local.append(os.path.normpath(source.parent / here[1].split("[")[0]))
             else:
@@ -243,7 +246,7 @@ def explain(text: str, package: str) -> NoReturn:
     tail = text.strip().splitlines()[-40:]
     if package and header:
         fail(*tail, "", f"{package} has no wheel for this Python, and its build needs {header[1]}:",
-             "add the Debian package that has it to DEBIAN_PACKAGES in .env")  # fmt: skip
+             "name the Debian package that has it, by another --debian=NAME where the Dockerfile runs this")  # fmt: skip
     if package:
         fail(*tail, "", f"{package} has no wheel for this Python, and could not be built")
     fail(*tail)
@@ -299,13 +302,13 @@ def ours(options: argparse.Namespace) -> None:
     missing = {name: entry for name, entry in entries(Path(options.file).read_text()).items() if name not in there}
     if not missing:
         return
-    say(f"added to the project's own: {' '.join(sorted(missing))}")
     with tempfile.TemporaryDirectory() as folder:
         lock = Path(folder) / "ours.txt"
         lock.write_text("\n".join(missing.values()) + "\n")
         output([UV, "pip", "install", "--quiet", "--no-deps", "--require-hashes", f"--requirement={lock}"])
     (VENV / ".lock").unlink(missing_ok=True)
-    changed = sorted(set(before) - set(freeze()))
+    after = freeze()
+    changed = sorted(set(before) - set(after))
     if changed:
         fail(f"packages of the project's lock would change: {', '.join(changed)}")
     conflicts = sorted(problems() - unfit)
@@ -315,6 +318,7 @@ def ours(options: argparse.Namespace) -> None:
             "The project's lock stays as it is, so Berth's package does not fit beside it:",
             f"relock the project with one that fits, or take the package out of {Path(options.file).name}",
         )
+    say(f"{len(before)} packages of the project, unchanged; added: {' '.join(sorted(set(after) - set(before))) or 'none'}")
 
 
 def tree(options: argparse.Namespace) -> None:
