@@ -84,7 +84,7 @@ def text(plan: Plan, template: str, blocks: Mapping[str, str]) -> str:
 
 
 def _environment(plan: Plan) -> Iterator[str]:
-    insist = INSIST.replace(".env", plan.env_file).replace("./inv", "inv")
+    insist = INSIST.replace(".env", plan.env_file)
     yield f"DJANGO_SETTINGS_MODULE: ${{DJANGO_SETTINGS_MODULE:-{plan.settings}}}"
     if plan.configuration:
         yield f"DJANGO_CONFIGURATION: ${{DJANGO_CONFIGURATION:-{plan.configuration}}}"
@@ -104,7 +104,7 @@ def _environment(plan: Plan) -> Iterator[str]:
         yield "# What the settings of the project read."
     for variable in said:
         if variable.name not in {"DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD", "CELERY_APP"}:
-            yield f"{variable.name}: {_value(variable)}"
+            yield f"{variable.name}: {_value(variable).replace(INSIST, insist)}"
     passed = [each for each in plan.variables if each.compose is None]
     if passed:
         yield f"# Without a value here: passed on when {plan.env_file} sets it; else the project's own default holds."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -80,7 +81,21 @@ def run(root: Path, given: Mapping[str, str], *, yes: bool, dry_run: bool) -> No
     done = writing.write(root, written)
     print(summary(plan))
     print(f"wrote {len(done)} files, and changed none: {_folders(done)}", file=sys.stderr)
+    if not _is_ignored(root, plan.env_file):
+        print(f"to do: write the line `{plan.env_file}` into .gitignore: it will hold passwords", file=sys.stderr)
     print("next: commit them, and type `inv up`", file=sys.stderr)
+
+
+def _is_ignored(root: Path, name: str) -> bool:
+    """Return whether the project's .gitignore plainly has a file at its root."""
+    path = root / ".gitignore"
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+    patterns = [line.strip().removeprefix("**/").removeprefix("/") for line in lines if line.strip()]
+    ignored = False
+    for pattern in patterns:
+        if fnmatch.fnmatchcase(name, pattern.removeprefix("!")):
+            ignored = not pattern.startswith("!")
+    return ignored
 
 
 def _again(root: Path, decided: Decided, known: state.State, state_path: str) -> None:

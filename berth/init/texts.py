@@ -23,9 +23,9 @@ SETTINGS = '''\
 DJANGO_SETTINGS_MODULE leads here in {compose} only; nothing else of the project knows this file.
 """
 
-import os
+{imports}
 
-from {base} import *  # noqa: F403
+{imported}
 
 _default = globals().get("DATABASES", {{}}).get("default", {{}})
 DATABASES = {{
@@ -71,13 +71,27 @@ def texts(plan: Plan, paths: Collection[str]) -> dict[str, str]:
     if plan.base_settings:
         path = "berth_settings.py" if plan.django == "." else f"{plan.django}/berth_settings.py"
         found[path] = SETTINGS.format(
-            base=plan.base_settings, compose=plan.path("docker-compose.yml"), backend=plan.backend
+            imports="import os" if "-" not in plan.base_settings else "import importlib\nimport os",
+            base=plan.base_settings,
+            imported=_imported(plan.base_settings),
+            compose=plan.path("docker-compose.yml"),
+            backend=plan.backend,
         )
     if ".gitignore" not in paths:
         found[".gitignore"] = (
             f"# Secrets of each checkout, and what Berth keeps in it.\n{plan.env_file}\n.berth/\n__pycache__/\n"
         )
     return dict(sorted(found.items()))
+
+
+def _imported(module: str) -> str:
+    """Return the lines that bring all settings of a module into another, whose name may be no identifier."""
+    if all(part.isidentifier() for part in module.split(".")):
+        return f"from {module} import *  # noqa: F403"
+    return (
+        f'_theirs = vars(importlib.import_module("{module}"))\n'
+        "globals().update({name: value for name, value in _theirs.items() if name.isupper()})"
+    )
 
 
 def _servers(plan: Plan) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:

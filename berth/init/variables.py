@@ -12,7 +12,7 @@ from berth.init.reading import place, table, text, words
 from berth.inspect import Fact, Facts
 from berth.redaction import is_secret
 
-INSIST = ":?set it in .env, or type ./inv up}"
+INSIST = ":?set it in .env, or type inv up}"
 PLACEHOLDER = "placeholder"
 BUILD_SECRET = "only-to-build-0123456789-abcdefghijklmnopqrstuvwxyz"
 OURS = {
@@ -111,12 +111,14 @@ def _of(name: str, fact: Fact) -> tuple[Variable, str]:
         return Variable(name, f"${{{name}:-{value}}}", value, optional=True, build=value, why=why), ""
     made = made_up(name)
     remark = f"{name} has no value in the project's files ({place(fact)} insists on one): `{made}` stands for it"
-    return Variable(name, f"${{{name}:-{made}}}", made, optional=True, build=made, why=why), remark
+    return Variable(name, f"${{{name}:-{made}}}", made or "...", optional=True, build=made, why=why), remark
 
 
 def made_up(name: str) -> str:
     """Return a value for a variable that nobody knows one of; its name says of which sort."""
     upper = name.upper()
+    if re.search(r"DSN$|_KEY_?FILE$|_PATH$", upper):
+        return ""
     if re.search(r"URL|URI|ENDPOINT", upper):
         return "http://localhost"
     if re.search(r"PORT|TIMEOUT|SECONDS|LIMIT|COUNT|SIZE|_ID$", upper):
