@@ -28,6 +28,7 @@ PROJECT = [f"requirements/{name}.in" for name in ("build", "base", "prod", "test
 PARTS = [
     *(f"berth/engines/embedded/locks/{name}.in" for name in ("embedded", "embedded-moto")),
     "berth/base_images/recipes/elasticmq/requirements.in",
+    *(str(path) for path in sorted(Path("berth/init/files/locks").glob("*.in"))),
 ]
 # What goes into `locks/NAME.txt` beside what Berth needs: dependency groups of pyproject.toml. The tests of the suite
 # try the scripts of the images, too, on the packages and versions that the project has.

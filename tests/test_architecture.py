@@ -21,7 +21,7 @@ from berth.arguments import Task as BerthTask
 
 ROOT = Path(__file__).parents[1]
 # Programs of their own that other Pythons and images run, not part of what `inv` imports.
-PROGRAMS = ("berth/base_images/recipes/", "berth/engines/embedded/scripts/")
+PROGRAMS = ("berth/base_images/recipes/", "berth/engines/embedded/scripts/", "berth/init/files/")
 
 
 def name(path: Path) -> str:

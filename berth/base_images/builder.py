@@ -6,9 +6,11 @@ image's name; BASE, where there is one, is the recipe whose image it builds on. 
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -23,10 +25,18 @@ BUILD = Path(__file__).parent / "build"
 
 @dataclass(frozen=True)
 class Recipe:
+    """An image that is built from packages.
+
+    :param base: the recipe that it builds on.
+    :param stands_for: patterns of upstream's images, in the place of which it is used where several recipes fill one
+        variable; () for the one that is used else.
+    """
+
     name: str
     variable: str
     tag: str
     base: str | None = None
+    stands_for: tuple[str, ...] = ()
 
 
 def read_recipes(folder: Path) -> list[Recipe]:
@@ -55,7 +65,7 @@ def _recipe(name: str, text: str) -> Recipe:
     values = assignments(text)
     if missing := [key for key in ("VARIABLE", "TAG") if not values.get(key)]:
         raise ValueError(f"{' and '.join(missing)} not set")
-    return Recipe(name, values["VARIABLE"], values["TAG"], values.get("BASE") or None)
+    return Recipe(name, values["VARIABLE"], values["TAG"], values.get("BASE") or None, tuple(values.get("FOR", "").split()))
 
 
 def assignments(text: str) -> dict[str, str]:
@@ -78,6 +88,37 @@ def _in_order(found: Mapping[str, Recipe], folder: Path) -> list[str]:
         return list(TopologicalSorter(graph).static_order())
     except CycleError as error:
         raise Refused(f"{folder}: the recipes build on each other: {' -> '.join(error.args[1])}") from error
+
+
+def used(recipes: Iterable[Recipe], named: Mapping[str, str]) -> list[Recipe]:
+    """Return the recipes whose variable a project has, in their order, and those that they build on.
+
+    :param named: what its `.env.template` says of each variable.
+    :raises Refused: the project is made for a Python that no recipe has.
+    """
+    recipes = list(recipes)
+    wanted: set[str] = set()
+    for variable, image in named.items():
+        rivals = [recipe for recipe in recipes if recipe.variable == variable]
+        exact = [recipe for recipe in rivals if any(fnmatch(image, pattern) for pattern in recipe.stands_for)]
+        chosen = (exact or [recipe for recipe in rivals if not recipe.stands_for])[:1]
+        said = _python(image)
+        if said and chosen and said != _python(chosen[0].tag):
+            there = sorted({_python(recipe.tag) for recipe in rivals}, key=lambda each: int(each.partition(".")[2]))
+            raise Refused(
+                f"the project is made for Python {said} ({variable} in .env.template), and packages give "
+                f"{', '.join(there)}: if one of them fits, type `berth init --remove`, and "
+                "`berth init --answer python=VERSION`"
+            )
+        wanted |= {recipe.name for recipe in chosen}
+    wanted |= {recipe.base for recipe in recipes if recipe.name in wanted and recipe.base}
+    return [recipe for recipe in recipes if recipe.name in wanted]
+
+
+def _python(image: str) -> str:
+    """Return the version in the name of an image of Python, as `3.13`, or an empty text."""
+    found = re.search(r"(?:^|/)python:(\d+\.\d+)", image)
+    return found[1] if found else ""
 
 
 def build_lines(recipes: Iterable[Recipe], present: Collection[str]) -> list[Argv]:

@@ -1,6 +1,6 @@
 """`.env` and `.env.template`: read, check, create and change them as Docker Compose reads them."""
 
-from berth.env.create import create, project_name, replace, secret, write_new
+from berth.env.create import create, make_ignored, project_name, replace, secret, write_new
 from berth.env.dotenv import Env, EnvError, parse, quote, read, read_text, with_values
 from berth.env.template import DIRECTIVES, Variable, message, parse_template, problems, secret_values
 
@@ -10,6 +10,7 @@ __all__ = [
     "EnvError",
     "Variable",
     "create",
+    "make_ignored",
     "message",
     "parse",
     "parse_template",

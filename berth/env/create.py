@@ -57,6 +57,13 @@ def write_new(path: Path, text: str) -> None:
         os.link(written, path)
 
 
+def make_ignored(folder: Path) -> None:
+    """Make a folder that git ignores by itself, whatever the project's own .gitignore says."""
+    folder.mkdir(mode=0o755, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        write_new(folder / ".gitignore", "*\n")
+
+
 def replace(path: Path, text: str) -> None:
     """Replace a file at once, or the file that a symbolic link leads to; owner and permissions stay.
 

@@ -80,6 +80,7 @@ def make(here: Project, taken: Callable[[], Collection[str]]) -> None:
     }
     try:
         env.write_new(here.env_file, env.create(template, makers))
+        env.make_ignored(here.state)
     except FileExistsError:
         return  # another task has just made it
     except OSError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from berth.inspect import (
@@ -32,16 +32,18 @@ from berth.inspect.scope import Scope, Scopes
 from berth.inspect.tree import Tree
 
 
-def facts(root: Path) -> Facts:
+def facts(root: Path, manage: str = "", ignored: Collection[str] = ()) -> Facts:
     """Return the facts of the project in a folder.
 
     :param root: the project's root; a monorepo's is fine.
+    :param manage: the manage.py that is meant, where there are several.
+    :param ignored: files that are not the project's own, such as those that Berth has written.
     :raises NotADirectoryError: it is no folder.
     """
     if not root.is_dir():
         raise NotADirectoryError(f"{root} is no folder")
-    tree = Tree(root)
-    found = list(_Project(tree).facts())
+    tree = Tree(root, ignored)
+    found = list(_Project(tree, manage).facts())
     problems = [
         Fact("problem", said, place) for place, said in sorted(tree.problems.items(), key=lambda each: str(each[0]))
     ]
@@ -51,10 +53,10 @@ def facts(root: Path) -> Facts:
 class _Project:
     """What several parts need of one project."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, manage: str = "") -> None:
         self.tree = tree
         self.sources = Sources(tree)
-        self.entry = entry.find(self.sources)
+        self.entry = entry.find(self.sources, manage)
         self.scopes = Scopes(self.sources, self.entry.roots)
         self.services = [each for file in compose_file.files(tree) for each in compose_file.services(tree, file)]
         self.samples = Samples(tree, self.services)

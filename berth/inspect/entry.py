@@ -50,9 +50,12 @@ class Entry:
         return self.roots[0]
 
 
-def find(sources: Sources) -> Entry:
-    """Return the ways into a project; what is not found is said in the facts."""
-    ranked = sorted(_candidates(sources), key=lambda file: _rank(sources, file))
+def find(sources: Sources, wanted: str = "") -> Entry:
+    """Return the ways into a project; what is not found is said in the facts.
+
+    :param wanted: the manage.py that is meant, if somebody said so.
+    """
+    ranked = sorted(_candidates(sources), key=lambda file: (file != wanted, *_rank(sources, file)))
     manage = ranked[0] if ranked else None
     roots = _roots(sources, manage)
     scopes = Scopes(sources, roots)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from berth.inspect.model import Place
@@ -24,12 +24,14 @@ class Tree:
     """The files below a folder.
 
     :param root: the project's root.
+    :param ignored: files that are not the project's own.
 
     What cannot be read is put down in ``problems`` and reads as an empty text.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, ignored: Collection[str] = ()) -> None:
         self.root = root
+        self._ignored = frozenset(ignored)
         self.problems: dict[Place, str] = {}
         self._texts: dict[str, str] = {}
         self._named: dict[tuple[str, ...], list[str]] = {}
@@ -46,7 +48,9 @@ class Tree:
             relative = os.path.relpath(folder, self.root)
             for name in sorted(names):
                 count += 1
-                yield name if relative == "." else f"{relative}/{name}".replace(os.sep, "/")
+                file = name if relative == "." else f"{relative}/{name}".replace(os.sep, "/")
+                if file not in self._ignored:
+                    yield file
             if count > MOST_FILES:
                 self.problems[Place("")] = f"more than {MOST_FILES} files: the rest was not looked at"
                 return

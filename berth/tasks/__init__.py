@@ -11,7 +11,7 @@ from typing import Any
 from invoke import Collection
 
 from berth import plain_invoke
-from berth.tasks import checks, db, deploy, django, env, images, inspect, queue, stack
+from berth.tasks import checks, db, deploy, django, env, images, init, inspect, queue, stack
 
 CONTENTS = (
     stack.up,
@@ -36,6 +36,7 @@ CONTENTS = (
     env,
     images,
     inspect.inspect,
+    init.init,
 )
 
 
@@ -59,4 +60,4 @@ def collection(tasks_file: str, *own: Callable[..., Any] | ModuleType | Collecti
 
 def outside() -> Collection:
     """Return the tasks for places that have no tasks.py yet."""
-    return Collection(inspect.inspect)
+    return Collection(inspect.inspect, init.init)

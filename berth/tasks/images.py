@@ -18,11 +18,12 @@ def base(c: Context, name: list[str]) -> None:
     from berth.engines.docker import lines
 
     here = engines.docker_engine(c).here
-    recipes = builder.read_recipes(builder.RECIPES)
     if name:
         for words in name:
             process.run(c, builder.build_line(words), cwd=here.root)
         return
+    named = {one.name: one.default for one in env.parse_template(env.read_text(here.env_template)).values()}
+    recipes = builder.used(builder.read_recipes(builder.RECIPES), named)
     present = process.capture(c, lines.images(), cwd=here.root).stdout.split()
     for line in builder.build_lines(recipes, present):
         process.run(c, line, cwd=here.root)

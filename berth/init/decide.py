@@ -1,0 +1,170 @@
+"""Decide about a project: from facts and answers alone, so that the same ones always give the same plan."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+from berth.errors import Refused
+from berth.init import answers as asked
+from berth.init import databases, installing, serving, variables
+from berth.init.plan import Node, Plan
+from berth.init.reading import place, table, text, version, words
+from berth.inspect import Facts
+
+USUAL_PYTHON = "3.13"
+LIKELY_PATHS = ("/admin/login/", "/", "/accounts/login/", "/login/", "/api/")
+
+
+def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], name: str) -> Plan:
+    """Return the plan for a project.
+
+    :param answers: by the names of `berth.init.answers.KNOWN`.
+    :param paths: of the project's files, with slashes, below its root.
+    :param name: of the project for Compose, such as its folder's.
+    :raises Unanswered: the facts leave something open, and there is no answer.
+    :raises Refused: Berth cannot run the project; the message says why, and what to do.
+    """
+    manage = _manage(facts)
+    database = databases.decide(facts, answers)
+    served = serving.decide(facts, database)
+    settings = _settings(facts, answers)
+    found, remarks = variables.decide(facts, answers, (*database.variables, *served.variables))
+    candidates = _health(facts, answers)
+    if database.rung == "settings" and facts.value("django_configuration"):
+        raise Refused(
+            f"cannot, because {settings} holds classes (django-configurations), which no file beside it can "
+            "extend: let DATABASES of that class read DB_NAME, DB_USER, DB_PASSWORD and DB_HOST from the environment"
+        )
+    folder = manage.rpartition("/")[0] or "."
+    own_settings = database.rung == "settings"
+    is_taken = ".env" in paths or ".env.template" in paths
+    env_file = _free((".env.berth",), paths) if is_taken else ".env"
+    return Plan(
+        name=name,
+        folder=_free(("docker", "berth-docker"), paths),
+        env_template=f"{env_file}.template",
+        env_file=env_file,
+        django=folder,
+        manage="manage.py" if folder == "." else manage[len(folder) + 1 :],
+        import_paths=_import_paths(paths, folder),
+        settings="berth_settings" if own_settings else settings,
+        prod_settings=text(facts.value("settings.production")) or settings,
+        base_settings=settings if own_settings else "",
+        configuration=text(facts.value("django_configuration")),
+        wsgi=text(facts.value("wsgi")),
+        asgi=text(facts.value("asgi")),
+        serve_asgi=bool(facts.value("asgi")) and (not facts.value("wsgi") or bool(facts.get("channels"))),
+        python=_python(facts, answers),
+        install=installing.decide(facts, answers, paths, (database.ours,) if database.ours else ()),
+        debian=words(facts.value("system_packages")),
+        services=served.services,
+        workers=served.workers,
+        celery_app=served.celery_app,
+        variables=found,
+        node=_node(facts),
+        static_root=bool(table(facts.value("setting.STATIC_ROOT"))),
+        whitenoise=bool(facts.value("whitenoise")),
+        health_path=candidates[0],
+        health_candidates=candidates,
+        database=database.kind,
+        driver=database.driver,
+        db_name=database.name or _identifier(name),
+        db_user=database.user or _identifier(name),
+        backend=database.backend,
+        remarks=(*_local_remarks(facts), *database.remarks, *served.remarks, *remarks),
+    )
+
+
+def questions(facts: Facts) -> list[asked.Question]:
+    """Return what has to be known before anything else, because all facts depend on it: which manage.py it is."""
+    fact = facts.get("manage")
+    if fact is None or fact.certainty != "guess" or not fact.alternatives:
+        return []
+    choices = (str(fact.value), *(str(each.value) for each in fact.alternatives))
+    return [asked.Question("manage", "Which manage.py is the project's?", choices[0], fact.why, choices)]
+
+
+def _manage(facts: Facts) -> str:
+    fact = facts.get("manage")
+    if fact is None or not fact.value:
+        raise Refused("cannot, because there is no manage.py: change to the folder of a Django project")
+    return str(fact.value)
+
+
+def _settings(facts: Facts, answers: Mapping[str, str]) -> str:
+    if given := answers.get("settings"):
+        return given
+    fact = facts.get("settings.development")
+    if fact is None or not fact.value:
+        raise Refused(
+            f"cannot, because {place(facts.get('manage'))} names no settings module: type "
+            "`berth init --answer settings=MODULE`"
+        )
+    return str(fact.value)
+
+
+def _python(facts: Facts, answers: Mapping[str, str]) -> str:
+    """Return the version of Python: the answer's, the one that the project names, or the usual one where it fits."""
+    fact = facts.get("python")
+    value = table(fact.value if fact else None)
+    allowed = words(value.get("allowed"))
+    if given := answers.get("python"):
+        if not re.fullmatch(r"3\.\d+", given):
+            raise Refused(f"python={given} is no version: write one as 3.13")
+        if allowed and given not in allowed:
+            raise Refused(f"python={given} does not fit ({place(fact)}): write one of {', '.join(allowed)}")
+        return given
+    preferred = text(value.get("preferred"))
+    if fact is not None and fact.certainty == "certain" and preferred:
+        return preferred
+    return USUAL_PYTHON if not allowed or USUAL_PYTHON in allowed else preferred or allowed[-1]
+
+
+def _health(facts: Facts, answers: Mapping[str, str]) -> tuple[str, ...]:
+    found: list[str] = [answers["health_path"]] if answers.get("health_path") else []
+    fact = facts.get("probe")
+    if fact is not None and fact.value:
+        found += [str(fact.value), *(str(each.value) for each in fact.alternatives)]
+    return tuple(dict.fromkeys(each for each in (*found, *LIKELY_PATHS) if each.startswith("/")))
+
+
+def _node(facts: Facts) -> Node | None:
+    fact = facts.get("node")
+    value = table(fact.value if fact else None)
+    if not text(value.get("build")):
+        return None
+    return Node(
+        text(value.get("folder")) or ".", text(value.get("manager")) or "npm", text(value.get("lock")),
+        text(value.get("build")), text(value.get("node")),
+    )  # fmt: skip
+
+
+def _import_paths(paths: Collection[str], django: str) -> tuple[str, ...]:
+    """Return the folders besides that of manage.py that may hold the project's packages: the root, and `src`."""
+    found = [] if django == "." else ["."]
+    if any(re.fullmatch(r"src/[^/]+/__init__\.py", path) for path in paths) and django != "src":
+        found.append("src")
+    return tuple(found)
+
+
+def _free(names: Sequence[str], paths: Collection[str]) -> str:
+    """Return the first name that is neither a file nor a folder of the project."""
+    for name in names:
+        if name not in paths and not any(path.startswith(f"{name}/") for path in paths):
+            return name
+    raise Refused(f"cannot, because the project has {' and '.join(names)} already: rename one of them")
+
+
+def _identifier(name: str) -> str:
+    return re.sub("[^a-z0-9_]", "_", name.lower()).lstrip("0123456789_") or "app"
+
+
+def _local_remarks(facts: Facts) -> list[str]:
+    return [
+        f"{fact.origin} imports {fact.value}, which each developer makes by hand: the services run without it"
+        for fact in facts
+        if fact.name == "settings.local"
+    ] + [f"the project's packages hold no Django ({place(facts.get('requirements'))})"] * (
+        not version(facts, "django") and bool(facts.get("requirements"))
+    )

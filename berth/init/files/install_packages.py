@@ -1,0 +1,349 @@
+#!/usr/bin/env python3
+"""Install a project's packages into /opt/venv while an image is built: its own first, untouched, then Berth's.
+
+usage: install-packages theirs FORMAT [--dev] [--group NAME]... [--extra NAME]... [--hashed] [--debian NAME]... FILE...
+       install-packages ours FILE
+       install-packages tree FOLDER...
+
+theirs    FORMAT is uv, poetry, pipenv, requirements or pyproject; the first FILE is the lock, or what is installed.
+          Whatever has no wheel is built; a compiler and headers are brought in only once such a build has failed.
+ours      adds the packages of a lock with hashes that the project does not have; fails if one of the project's
+          packages would be another one afterwards, or would not fit.
+tree      makes folders of the project importable, as `pip install --editable` does, without their dependencies.
+
+Leaves in /opt/packages: `theirs.txt`, the versions of the project's lock as they were installed, and `debian.txt`, the
+packages that what was built needs at run time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NoReturn
+
+import system_packages
+
+VENV, UV, POETRY = Path("/opt/venv"), "/opt/uv/bin/uv", "/opt/poetry/bin/poetry"
+NOTES = Path("/opt/packages")
+CA_BUNDLE = Path("/run/secrets/ca_bundle")
+ROUNDS = 6
+
+# What old build scripts print that a newer build tool has left behind, and the tool that still has it.
+OLD_BUILDS = (
+    ("pkg_resources", "setuptools<81"),
+    ("use_2to3 is invalid", "setuptools<58"),
+    ("cython_sources", "cython<3"),
+)
+
+
+def say(text: str) -> None:
+    print(f"install-packages: {text}", file=sys.stderr, flush=True)
+
+
+def fail(*lines: str) -> NoReturn:
+    """End the build with a message."""
+    sys.exit("\n".join(f"install-packages: {line}" for line in lines))
+
+
+def environment() -> dict[str, str]:
+    """Return the environment for uv and the builds that it runs."""
+    found = {
+        **os.environ,
+        "HOME": "/root",
+        "VIRTUAL_ENV": str(VENV),
+        "UV_PROJECT_ENVIRONMENT": str(VENV),
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_LINK_MODE": "copy",
+        "UV_COMPILE_BYTECODE": "1",
+        "UV_NO_PROGRESS": "1",
+        # Of a version that is read from git, which is no part of a build.
+        "SETUPTOOLS_SCM_PRETEND_VERSION": "0.0.0",
+        # A DNS answer that got lost, as happens behind an engine's NAT, costs one second instead of five.
+        "RES_OPTIONS": "timeout:1 attempts:5",
+    }
+    if CA_BUNDLE.is_file() and CA_BUNDLE.stat().st_size:
+        for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"):
+            found[name] = str(CA_BUNDLE)
+        found["CARGO_HTTP_CAINFO"] = str(CA_BUNDLE)
+    return found
+
+
+def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run *command*; return its exit code and all that it has printed."""
+    return subprocess.run(
+        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+
+
+def output(command: list[str]) -> str:
+    """Return what *command* prints; end the build with its last words when it fails."""
+    done = subprocess.run(
+        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode:
+        fail(f"`{' '.join(command)}` failed:", *done.stderr.strip().splitlines()[-30:])
+    return done.stdout
+
+
+# --- Theirs ------------------------------------------------------------------
+
+
+def without_index(file: Path, into: Path) -> list[str]:
+    """Copy a requirements file and those that it reads, without the lines that name an index, and those that install a
+    folder of the project.
+
+    An index named there need not answer any more, nor from here; this machine's own, or that of BUILD_UV_TOML, decides.
+    """
+    local = []
+    seen: set[Path] = set()
+    told: set[str] = set()
+
+    def copy(source: Path) -> Path:
+        target = into / str(source).strip("/")
+        if source in seen:
+            return target
+        seen.add(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lines = []
+        for line in source.read_text(encoding="utf-8-sig").splitlines():
+            words = line.split("#")[0].split() if not re.match(r"\s*#", line) else []
+            here = re.match(r"\s*(?:-e|--editable)?[ =]?\s*(\.{1,2}(?:/\S*|\[\S*|(?=\s|$)))", line) if words else None
+            if re.match(r"\s*(-i|--index-url|--pypi-url|--no-index|--trusted-host)\b", line):
+                if line.strip() not in told:
+                    say(f"not used: `{line.strip()}` of {source.name}; BUILD_UV_TOML names an index for builds")
+                told.add(line.strip())
+            elif here:
+                local.append(os.path.normpath(source.parent / here[1].split("[")[0]))
+            else:
+                found = re.match(r"\s*(-r|--requirement|-c|--constraint)[ =]?\s*(\S+)", line)
+                if found and "://" not in found[2]:
+                    other = Path(os.path.normpath(source.parent / found[2]))
+                    if not other.is_file():
+                        fail(f"{source.name} reads {found[2]}, which is not there")
+                    line = f"{found[1]} {copy(other)}"
+                lines.append(line)
+        target.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return target
+
+    copy(file)
+    return local
+
+
+def of_pipfile_lock(file: Path, dev: bool) -> list[str]:
+    """Return the lines of requirements that a Pipfile.lock stands for, with their hashes."""
+    lock = json.loads(file.read_text(encoding="utf-8"))
+    lines = {}
+    for section in ("default", "develop") if dev else ("default",):
+        for name, entry in lock.get(section, {}).items():
+            extras = f"[{','.join(entry['extras'])}]" if entry.get("extras") else ""
+            markers = f" ; {entry['markers']}" if entry.get("markers") else ""
+            if "git" in entry:
+                folder = f"#subdirectory={entry['subdirectory']}" if entry.get("subdirectory") else ""
+                what = f" @ git+{entry['git']}@{entry.get('ref', 'HEAD')}{folder}"
+            elif "path" in entry:
+                continue
+            elif "file" in entry:
+                what = f" @ {entry['file']}"
+            else:
+                what = entry.get("version", "")
+            hashes = "".join(f" --hash={digest}" for digest in entry.get("hashes", ()))
+            lines.setdefault(name, f"{name}{extras}{what}{markers}{hashes}")
+    return list(lines.values())
+
+
+def exported(options: argparse.Namespace, into: Path) -> list[Path]:
+    """Return files of requirements that say what the lock says."""
+    file = Path(options.files[0])
+    target = into / "theirs.txt"
+    if options.format == "requirements":
+        for each in options.files:
+            without_index(Path(each), into)
+        return [into / each.strip("/") for each in options.files]
+    if options.format == "pipenv":
+        target.write_text("\n".join(of_pipfile_lock(file, options.dev)) + "\n")
+    if options.format == "poetry":
+        with_groups = [f"--with={name}" for name in options.group]
+        extras = [f"--extras={name}" for name in options.extra]
+        only = [] if options.dev else ["--only=main", *([f"--only={name}" for name in options.group])]
+        text = output([
+            POETRY, "export", f"--directory={file.parent}", "--format=requirements.txt",
+            *(with_groups if options.dev else only), *extras,
+        ])  # fmt: skip
+        # Where the lock was made of another index, export names it; and folders of the project are not packages.
+        lines = [line for line in text.splitlines() if not line.startswith(("-i ", "--index-url", "--extra-index-url"))]
+        target.write_text("\n".join(line for line in lines if not re.search(r"@ file://|^-e ", line)) + "\n")
+    return [target]
+
+
+def command(options: argparse.Namespace, into: Path) -> list[str]:
+    """Return the line that installs the project's packages."""
+    if options.format == "uv":
+        groups = [f"--group={name}" for name in options.group]
+        extras = [f"--extra={name}" for name in options.extra]
+        return [
+            UV, "sync", "--frozen", "--no-install-project", "--no-install-workspace", "--no-install-local",
+            f"--project={Path(options.files[0]).parent}", *([] if options.dev else ["--no-dev"]), *groups, *extras,
+        ]  # fmt: skip
+    if options.format == "pyproject":
+        constraints = [f"--constraint={file}" for file in options.files[1:] if file.endswith(".txt")]
+        extras = [f"--extra={name}" for name in options.extra]
+        groups = [f"--group={options.files[0]}:{name}" for name in options.group]
+        return [UV, "pip", "install", f"--requirement={options.files[0]}", *extras, *groups, *constraints]
+    hashed = ["--require-hashes"] if options.hashed else []
+    return [UV, "pip", "install", *hashed, *(f"--requirement={file}" for file in exported(options, into))]
+
+
+def failed_build(text: str) -> str:
+    """Return the name of the package whose build has failed; "" when it is something else that failed."""
+    found = re.search(r"Failed to (?:download and )?build `([^`=@ ]+)", text)
+    return re.sub(r"[-_.]+", "-", found[1]).lower() if found else ""
+
+
+def install(line: list[str], offered: list[str]) -> None:
+    """Run a line that installs; when a build fails, bring in what it needs, and run it again.
+
+    :param offered: Debian packages that the project's own files name.
+    """
+    before = system_packages.installed()
+    constraints: list[str] = []
+    known: set[str] = set()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "build.txt"
+        for _ in range(ROUNDS):
+            more = [f"--build-constraints={file}"] if constraints and "pip" in line else []
+            done = run([*line, *more])
+            if done.returncode == 0:
+                break
+            package = failed_build(done.stdout)
+            old = [wanted for word, wanted in OLD_BUILDS if word in done.stdout and wanted not in constraints]
+            needed = [] if old or not package else system_packages.to_build(package, done.stdout, offered, known)
+            if old:
+                constraints += old
+                file.write_text("\n".join(constraints) + "\n")
+                say(f"{package} is built with {old[0]}")
+            elif needed:
+                say(f"{package} has no wheel for this Python, and is built with: {' '.join(needed)}")
+                known |= set(needed)
+                system_packages.add(needed)
+            else:
+                explain(done.stdout, package)
+        else:
+            explain(done.stdout, package)
+    if known:
+        libraries = system_packages.libraries(VENV) - before
+        write("debian.txt", sorted(libraries))
+
+
+def explain(text: str, package: str) -> NoReturn:
+    """End the build, with the cause."""
+    header = re.search(r"fatal error: (\S+): No such file", text)
+    tail = text.strip().splitlines()[-40:]
+    if package and header:
+        fail(*tail, "", f"{package} has no wheel for this Python, and its build needs {header[1]}:",
+             "name the Debian package that has it, by another --debian=NAME where the Dockerfile runs this")  # fmt: skip
+    if package:
+        fail(*tail, "", f"{package} has no wheel for this Python, and could not be built")
+    fail(*tail)
+
+
+def write(name: str, lines: list[str]) -> None:
+    NOTES.mkdir(parents=True, exist_ok=True)
+    (NOTES / name).write_text("".join(f"{line}\n" for line in lines))
+
+
+def freeze() -> list[str]:
+    """Return what is installed, as name==version."""
+    return [
+        line for line in output([UV, "pip", "freeze", "--quiet"]).splitlines() if line and not line.startswith("-e")
+    ]
+
+
+def theirs(options: argparse.Namespace) -> None:
+    write("debian.txt", [])
+    if any("git+" in Path(file).read_text(errors="replace") for file in options.files if Path(file).is_file()):
+        system_packages.add(["git", "ca-certificates"])
+    with tempfile.TemporaryDirectory() as folder:
+        install(command(options, Path(folder)), options.debian)
+    (VENV / ".lock").unlink(missing_ok=True)
+    found = freeze()
+    write("theirs.txt", found)
+    needed = system_packages.at_run_time({line.split("==")[0].split(" ")[0].lower() for line in found})
+    write("debian.txt", sorted({*(NOTES / "debian.txt").read_text().split(), *needed}))
+
+
+# --- Ours, and the project itself --------------------------------------------
+
+
+def entries(text: str) -> dict[str, str]:
+    """Return the entries of a lock with hashes, by the name of the package; of several for other Pythons, all."""
+    found: dict[str, str] = {}
+    for entry in re.split(r"\n(?=[A-Za-z0-9])", "\n" + text):
+        name = re.match(r"\s*([A-Za-z0-9][\w.-]*?)(?:\[[^\]]*\])?==", entry)
+        if name:
+            key = re.sub(r"[-_.]+", "-", name[1]).lower()
+            found[key] = f"{found[key]}\n{entry}" if key in found else entry
+    return found
+
+
+def problems() -> set[str]:
+    """Return what `uv pip check` says of packages that do not fit together."""
+    return {line.strip() for line in run([UV, "pip", "check"]).stdout.splitlines() if line.startswith("The package")}
+
+
+def ours(options: argparse.Namespace) -> None:
+    before, unfit = freeze(), problems()
+    there = {re.sub(r"[-_.]+", "-", re.split(r"==| @ ", line)[0]).lower() for line in before}
+    missing = {name: entry for name, entry in entries(Path(options.file).read_text()).items() if name not in there}
+    if not missing:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        lock = Path(folder) / "ours.txt"
+        lock.write_text("\n".join(missing.values()) + "\n")
+        output([UV, "pip", "install", "--quiet", "--no-deps", "--require-hashes", f"--requirement={lock}"])
+    (VENV / ".lock").unlink(missing_ok=True)
+    after = freeze()
+    changed = sorted(set(before) - set(after))
+    if changed:
+        fail(f"packages of the project's lock would change: {', '.join(changed)}")
+    conflicts = sorted(problems() - unfit)
+    if conflicts:
+        fail(
+            *conflicts,
+            "The project's lock stays as it is, so Berth's package does not fit beside it:",
+            f"relock the project with one that fits, or take the package out of {Path(options.file).name}",
+        )
+    say(f"{len(before)} packages of the project, unchanged; added: {' '.join(sorted(set(after) - set(before))) or 'none'}")
+
+
+def tree(options: argparse.Namespace) -> None:
+    for folder in options.folders:
+        if not any((Path(folder) / name).is_file() for name in ("pyproject.toml", "setup.py")):
+            fail(f"{folder} has neither pyproject.toml nor setup.py, so it is no package")
+        install([UV, "pip", "install", "--no-deps", f"--editable={folder}"], [])
+    (VENV / ".lock").unlink(missing_ok=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(usage=__doc__)
+    steps = parser.add_subparsers(dest="step", required=True)
+    first = steps.add_parser("theirs")
+    first.add_argument("format", choices=["uv", "poetry", "pipenv", "requirements", "pyproject"])
+    first.add_argument("--dev", action="store_true")
+    first.add_argument("--hashed", action="store_true")
+    for name in ("--group", "--extra", "--debian"):
+        first.add_argument(name, action="append", default=[])
+    first.add_argument("files", nargs="+")
+    steps.add_parser("ours").add_argument("file")
+    steps.add_parser("tree").add_argument("folders", nargs="+")
+    options = parser.parse_args()
+    {"theirs": theirs, "ours": ours, "tree": tree}[options.step](options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Remember what was written into a project, and from what: the file `berth.json` beside its compose file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from berth import __version__
+from berth.errors import Refused
+from berth.inspect import Facts, rendering
+
+NAME = "berth.json"
+FOLDERS = ("docker", "berth-docker")
+
+
+@dataclass(frozen=True)
+class State:
+    """What is known of an earlier run.
+
+    :param version: of Berth, then.
+    :param answers: of the user, the defaults that were taken among them.
+    :param texts: of the written files, as Berth wrote them, by path: what `berth upgrade` merges with.
+    :param facts: as `berth inspect --json` gives them.
+    """
+
+    version: str
+    answers: Mapping[str, str]
+    texts: Mapping[str, str]
+    facts: object = field(default=None)
+
+
+def dump(facts: Facts, answers: Mapping[str, str], texts: Mapping[str, str]) -> str:
+    """Return the text of the state file."""
+    state = {
+        "berth": __version__,
+        "about": "Written by `berth init`, read by `berth init` and `berth upgrade`: keep it in git.",
+        "answers": dict(sorted(answers.items())),
+        "facts": json.loads(rendering.as_json(facts))["facts"],
+        "files": {path: {"sha256": digest(text), "text": text} for path, text in sorted(texts.items())},
+    }
+    return json.dumps(state, indent=1, ensure_ascii=False) + "\n"
+
+
+def load(text: str, path: str) -> State:
+    """Read a state file.
+
+    :param path: for the message.
+    :raises Refused: it is none.
+    """
+    try:
+        found = json.loads(text)
+        files = {name: each["text"] for name, each in found["files"].items()}
+        return State(found["berth"], found["answers"], files, found["facts"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Refused(f"{path} is not what `berth init` writes ({error}): take it back from git") from None
+
+
+def digest(text: str) -> str:
+    """Return the SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()

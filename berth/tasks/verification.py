@@ -1,0 +1,145 @@
+"""Try what `berth init` has written on a real engine, and tell how far it came."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from invoke import Context
+
+from berth import engines, process
+from berth.compose import lines, ps
+from berth.engines.docker.engine import Docker
+from berth.errors import Refused
+from berth.init import flow, repairs
+from berth.init.plan import Plan
+
+ROUNDS = 5
+"""Repairs that are tried before we give up."""
+SERVER_S = 120
+"""Seconds that the development server gets to answer anything."""
+SERVES_NOBODY = "nothing answers HTTP"
+
+
+def verify(c: Context, root: Path) -> None:
+    """Build, check, migrate, find a page that answers, wait for the workers, and stop.
+
+    :raises Refused: the project does not come so far; the message says why. What was started is stopped.
+    """
+    c.config.berth = {"root": str(root)}
+    trial = _Trial(engines.docker_engine(c), root)
+    try:
+        trial.run()
+    finally:
+        trial.engine.down()
+
+
+class _Trial:
+    def __init__(self, engine: Docker, root: Path) -> None:
+        self.engine, self.root = engine, root
+        self.plan: Plan = flow.plan_of(root)
+        self.started = time.monotonic()
+        self.level = "L1"
+
+    def run(self) -> None:
+        self._image()
+        self._passed("L2", "the image builds")
+        servers = [each.name for each in self.plan.services]
+        if servers:
+            self.engine.up(servers)
+        self._manage("check")
+        self._engine_is_meant()
+        self._manage("migrate", "--noinput")
+        self._passed("L3", f"check and migrate pass on {self.plan.database}, as the owner of the database")
+        path = self._page()
+        self._passed("L4", f"{path} answers 200")
+        self.engine.up(())
+        print(ps.table(self.engine.stack(), self.engine.containers()))
+        if self.plan.workers:
+            self._passed("L5", f"{', '.join(each.name for each in self.plan.workers)} run")
+
+    def _image(self) -> None:
+        try:
+            self.engine.build(())
+        except Refused as error:
+            self._failed(str(error) or "the image does not build: its last lines say why")
+
+    def _manage(self, *words: str) -> None:
+        """Run a command of manage.py; mend what is missing, and try again."""
+        for _ in range(ROUNDS):
+            code, output = self._capture("python", self.plan.manage, *words)
+            if code == 0:
+                return
+            mended = repairs.repair(output, flow.answers_of(self.root))
+            if mended is None:
+                break
+            print(f"repair: {mended.said}", file=sys.stderr)
+            flow.renew(self.root, mended.answers)
+            self._again()
+        print("\n".join(output.splitlines()[-25:]), file=sys.stderr)
+        self._failed(f"`manage.py {' '.join(words)}` fails: {repairs.reason(output)}")
+
+    def _engine_is_meant(self) -> None:
+        code, output = self._capture("python", self.plan.manage, "shell", "-c", repairs.ASK)
+        found = repairs.settings(output)
+        if code != 0 or not found:
+            self._failed(f"the settings cannot be read: {repairs.reason(output)}")
+        if found["vendor"] != self.plan.database:
+            self._failed(
+                f"the project would run on {found['vendor']} ({found['engine']}), not on {self.plan.database}: "
+                "type `berth init --remove`, and `berth init --answer database=postgresql`, or set what its settings "
+                f"read in {self.plan.env_file}"
+            )
+        if found["https"]:
+            print("note: the settings redirect to HTTPS (SECURE_SSL_REDIRECT), so no page answers 200", file=sys.stderr)
+
+    def _page(self) -> str:
+        """Return the first of the likely paths that answers 200, which becomes HEALTH_PATH."""
+        self.engine.up(("app",), wait=False)
+        said: list[str] = []
+        for path in self.plan.health_candidates:
+            answer = self._ask(path)
+            if answer == "":
+                self._keep_path(path)
+                return path
+            said.append(answer)
+        print("\n".join(said), file=sys.stderr)
+        self._failed("no page answers 200: type `berth init --remove`, and `berth init --answer health_path=/PATH`")
+
+    def _ask(self, path: str) -> str:
+        end = time.monotonic() + SERVER_S
+        while True:
+            answer = self.engine.read("app", ["env", f"HEALTH_PATH={path}", "check-http.sh"])
+            if answer.returncode == 0:
+                return ""
+            text = (answer.stdout + answer.stderr).strip()
+            is_starting = SERVES_NOBODY in text or "no whole answer" in text or "not running" in text
+            if not is_starting or time.monotonic() > end:
+                return text.splitlines()[0] if text else f"GET {path}: no answer"
+            time.sleep(1)
+
+    def _keep_path(self, path: str) -> None:
+        if path != self.plan.health_path:
+            flow.renew(self.root, {"health_path": path})
+            print(f"repair: {path} is the path that answers 200: HEALTH_PATH is that now", file=sys.stderr)
+            self._again()
+
+    def _again(self) -> None:
+        """Read anew what was written."""
+        self.plan = flow.plan_of(self.root)
+        self.engine = Docker(self.engine.c, self.engine.here)
+
+    def _capture(self, *command: str) -> tuple[int, str]:
+        line = lines.run("app", command, terminal=False, dependencies=False)
+        print(f"+ {process.line(line, cwd=self.root)}", file=sys.stderr, flush=True)
+        answer = process.capture(self.engine.c, line, cwd=self.root)
+        return answer.returncode, answer.stdout + answer.stderr
+
+    def _passed(self, level: str, what: str) -> None:
+        self.level = level
+        print(f"{level} passed after {time.monotonic() - self.started:.0f} s: {what}", flush=True)
+
+    def _failed(self, why: str) -> NoReturn:
+        raise Refused(f"came to {self.level}: {why}")
