@@ -144,7 +144,10 @@ class Docker:
         if code == process.INTERRUPTED:
             raise Refused("", code=code)
         if code != 0:
-            raise Refused(explain.failure(self.c, self.here, self._stack, self._variables), code=code)
+            why = explain.failure(self.c, self.here, self._stack, self._variables)
+            if why.in_vain:
+                self._run(lines.stop(), check=False)
+            raise Refused(why.text, code=code)
 
     def _check(self, *names: str) -> None:
         """Make sure that services of these names are there, without asking Compose where its files plainly have them.
