@@ -3,6 +3,7 @@
 A test whose service cannot be reached is skipped with the reason, or fails if `BERTH_REQUIRE_SERVICES` is 1.
 """
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -58,14 +59,64 @@ def without(service: str, error: Exception) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings() -> None:
-    """See whether there is a database before pytest-django creates its own in it."""
+def django_db_modify_db_settings(reachable: None, migrated_template: None) -> None:
+    """What is to be done before pytest-django creates a database, or one for each worker of `pytest -n`."""
+
+
+@pytest.fixture(scope="session")
+def reachable() -> None:
+    """See whether there is a server."""
     from django.db import connection
 
     try:
         psycopg2.connect(**connection.get_connection_params()).close()
     except psycopg2.OperationalError as error:
         without("the database", error)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(
+    reachable: None,
+    django_db_modify_db_settings_parallel_suffix: None,
+    django_test_environment: None,
+    django_db_blocker: Any,
+    django_db_keepdb: bool,
+    django_db_use_migrations: bool,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[None]:
+    """Let the databases of all workers be copies of one that was migrated once: see TEMPLATE in Django's settings."""
+    if not os.environ.get("PYTEST_XDIST_WORKER") or django_db_keepdb or not django_db_use_migrations:
+        yield
+        return
+    from django.db import connection
+
+    name, test = connection.settings_dict["NAME"], connection.settings_dict["TEST"]
+    template, folder = f"test_{name}_template", tmp_path_factory.getbasetemp().parent
+    with counted_workers(folder, +1) as workers, django_db_blocker.unblock():
+        if workers == 1:
+            with mock.patch.dict(test, NAME=template):
+                connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+            # Nobody may be in a database that is copied.
+            connection.close()
+            connection.settings_dict["NAME"] = name
+    with mock.patch.dict(test, TEMPLATE=template):
+        yield
+    with counted_workers(folder, -1) as workers, django_db_blocker.unblock():
+        if workers == 0:
+            connection.settings_dict["NAME"] = template
+            connection.creation.destroy_test_db(name, verbosity=0)
+
+
+@contextmanager
+def counted_workers(folder: Path, step: int) -> Iterator[int]:
+    """Give the number of workers that use the template, with this one or without it; the others wait meanwhile."""
+    with (folder / "workers").open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        workers = int(file.read() or 0) + step
+        yield workers
+        file.truncate(0)
+        file.write(str(workers))
 
 
 @pytest.fixture(autouse=True)

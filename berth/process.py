@@ -35,8 +35,7 @@ from berth import terminal
 from berth.errors import INTERRUPTED as INTERRUPTED
 from berth.errors import Refused
 from berth.redaction import redact
-from berth.stdio import Opened
-from berth.stdio import Stdio as Stdio
+from berth.stdio import OURS, Opened, Stdio
 from berth.terminal import is_terminal as is_terminal
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ def run(
     check: bool = True,
     relay: Relay | None = None,
     grace: float = GRACE,
-    stdio: Stdio | None = None,
+    stdio: Stdio = OURS,
 ) -> int:
     """Show the line of ``argv``, run it with our own stdio, or with ``stdio``, and return its exit code.
 
@@ -92,10 +91,9 @@ def run(
     :param relay: makes the line that hands a signal on to what ``argv`` started elsewhere.
     :param grace: seconds that the child has to end after a signal that ends us; then it is killed.
     :param stdio: what it reads and writes in place of our own stdin and stdout.
-    :raises Refused: the child failed and ``check`` is true, the program cannot be started, or a file cannot be opened.
+    :raises Refused: the child failed and ``check`` is true, or a program or a file cannot be opened.
     :raises SystemExit: a signal that ends us came while the child ran; it was passed on first.
     """
-    stdio = stdio or Stdio()
     print(f"+ {line(argv, cwd=cwd, env=env)}{stdio.redirections(cwd)}", file=sys.stderr, flush=True)
     if c.config.run.dry:
         return 0
@@ -205,13 +203,8 @@ class _Child:
         """
         with _Signals() as signals:
             try:
-                self._child = subprocess.Popen(
-                    self._argv,
-                    cwd=self._cwd,
-                    env=_environment(self._env),
-                    stdin=self._stdio.stdin,
-                    stdout=self._stdio.stdout,
-                )
+                source, target, environment = self._stdio.stdin, self._stdio.stdout, _environment(self._env)
+                self._child = subprocess.Popen(self._argv, cwd=self._cwd, env=environment, stdin=source, stdout=target)
             except OSError as error:
                 raise _unable(self._argv, error) from error
             while (code := self._child.poll()) is None or self._has_orphans():

@@ -87,3 +87,6 @@ def _open(path: Path, flags: int, stack: contextlib.ExitStack) -> int:
 
 def _short(path: Path, cwd: Path) -> str:
     return shlex.quote(str(path.relative_to(cwd) if path.is_relative_to(cwd) else path))
+
+
+OURS = Stdio()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from invoke import Context
 
+from berth.stdio import OURS
+
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
@@ -66,9 +68,7 @@ class Engine(Protocol):
 
     def ps(self, names: Sequence[str]) -> None: ...
 
-    def exec(
-        self, service: str, command: Sequence[str], *, user: str | None = None, stdio: Stdio | None = None
-    ) -> None:
+    def exec(self, service: str, command: Sequence[str], *, user: str | None = None, stdio: Stdio = OURS) -> None:
         """Run a command in a running service, on our own stdio.
 
         :param user: whom to run it as, by name or as `UID:GID`, instead of the service's user.

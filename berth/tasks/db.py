@@ -40,6 +40,17 @@ def set_password(c: Context) -> None:
     engine.up([])
 
 
+@task(klass=Task)
+def check_migrations(c: Context) -> None:
+    """Find migrations that are missing, in conflict, cannot be undone, or break a rolling release."""
+    engine = engines.choose(c)
+    # As the service of the project; what it needs is started with it.
+    app = engine.stack().with_role("app")
+    if not any(one.service == app and one.state == "running" for one in engine.containers()):
+        engine.up([app])
+    engine.exec(app, ["check-migrations"])
+
+
 def _held(engine: Engine, database: str) -> tuple[str, bool]:
     """Return what the database holds, or why nobody knows, which may be what a reset is to mend."""
     try:
@@ -59,6 +70,7 @@ namespace = Collection(
     dumps.pull,
     upgrade.upgrade,
     set_password,
+    check_migrations,
     inspection.shell,
     inspection.url,
     inspection.ps,

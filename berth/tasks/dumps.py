@@ -10,13 +10,14 @@ from pathlib import Path
 
 from invoke import Context, task
 
-from berth import engines, process
+from berth import engines
 from berth.arguments import NamesTask, Task
 from berth.db import difference, dumps
 from berth.db.difference import Contents
 from berth.db.dumps import SCRIPT, Known
 from berth.engines import Engine
 from berth.errors import Refused
+from berth.stdio import Stdio
 from berth.tasks import database as databases
 from berth.tasks import inspection, snapshots
 
@@ -90,7 +91,7 @@ def write(engine: Engine, database: str, verb: str, target: Path, stdin: bytes |
 
     token = os.urandom(4).hex()
     with storage.unfinished(target) as written:
-        stdio = process.Stdio(stdin, written, storage.progress("written:"))
+        stdio = Stdio(stdin, written, storage.progress("written:"))
         engine.exec(database, [SCRIPT, verb, token], stdio=stdio)
         if engine.c.config.run.dry:
             return None
@@ -125,7 +126,7 @@ def put(engine: Engine, database: str, path: Path, *, snapshot: bool, again: str
     with ExitStack() as stack:
         source = stack.enter_context(storage.packed(path)) if head.format == "directory" else path
         total = 0 if engine.c.config.run.dry else source.stat().st_size
-        stdio = process.Stdio(source, None, storage.progress("read:", total))
+        stdio = Stdio(source, None, storage.progress("read:", total))
         form = ["directory"] if head.format == "directory" else []
         engine.exec(database, [SCRIPT, "load", token, *form], stdio=stdio)
     with _forgotten(engine, database, token):
@@ -136,7 +137,7 @@ def put(engine: Engine, database: str, path: Path, *, snapshot: bool, again: str
             if again is not None:
                 dumps.check_project(path.name, _current(engine, database), loaded, f"{again} --other-project")
         if script:
-            engine.exec(database, [SCRIPT, "apply", token], stdio=process.Stdio(script))
+            engine.exec(database, [SCRIPT, "apply", token], stdio=Stdio(script))
         kept = snapshots.new_name(engine, database) if snapshot else ""
         engine.exec(database, [SCRIPT, "finish", token, *[kept] * snapshot])
     if snapshot and not engine.c.config.run.dry:

@@ -27,7 +27,7 @@ UNION ALL SELECT 'the setting ' || setting FROM pg_db_role_setting, unnest(setco
 @task(
     klass=Task,
     help={
-        "old_image": "The image of the server that made the data, where its name is not the new one's but for the major.",
+        "old_image": "The image that made the data, where its name is not the new one's but for the version.",
         "rollback": "Go back to the server and the volume of before; what was written since stays in a dump.",
     },
 )
@@ -36,8 +36,8 @@ def upgrade(c: Context, old_image: str = "", rollback: bool = False) -> None:
     engine = engines.choose(c)
     if not isinstance(engine, Docker):
         raise Refused(
-            "without containers there is one PostgreSQL only, that of Berth: type `db.dump` with the Berth that made the "
-            "data, and `db.load` with this one; or BERTH_ENGINE=docker in front of the command"
+            "without containers there is one PostgreSQL only, that of Berth: type `db.dump` with the Berth that made "
+            "the data, and `db.load` with this one; or BERTH_ENGINE=docker in front of the command"
         )
     if rollback:
         _roll_back(engine)
@@ -64,11 +64,10 @@ def _upgrade(engine: Docker, old_image: str) -> None:
     new = engine.under({VOLUME: made})
     new.up([database])
     dumps.put(new, database, target, snapshot=False, again=None)
-    _write(engine, {IMAGE: image, VOLUME: made, BEFORE: f"{before} {volume}"})
+    _write(engine, {IMAGE: image, VOLUME: made, BEFORE: f"{before},{volume}"})
     engine.under({}).up([])
-    print(
-        f"the database is on PostgreSQL {server}, in the volume {stack.project_name}_{made}; {_volume_name(engine, volume)}"
-    )
+    print(f"the database is on PostgreSQL {server}, in the volume {_name(engine, made)}")
+    print(_stays(engine, volume))
     print(f"to get it back as it was: {command} db.upgrade --rollback")
 
 
@@ -76,17 +75,18 @@ def _roll_back(engine: Docker) -> None:
     stack = engine.stack()
     database = stack.with_role("database")
     image, volume = str(stack.definition(database)["image"]), _volume(engine)
-    known = _value(engine, BEFORE).split()
-    if len(known) != 2:
+    known = _value(engine, BEFORE).rpartition(",")[::2]
+    if not all(known):
         raise Refused(f"{BEFORE} in .env names no image and volume: there was no upgrade to go back from")
     databases.service(engine)
     if dependents := stack.dependents(database):
         engine.stop(dependents)
     dumps.write(engine, database, "dump", dumps.new_file(engine))
     engine.stop([database])
-    _write(engine, {IMAGE: known[0], VOLUME: known[1], BEFORE: f"{image} {volume}"})
+    _write(engine, {IMAGE: known[0], VOLUME: known[1], BEFORE: f"{image},{volume}"})
     engine.under({}).up([])
-    print(f"the database is as it was before the upgrade, on {known[0]}; {_volume_name(engine, volume)}")
+    print(f"the database is as it was before the upgrade, on {known[0]}")
+    print(_stays(engine, volume))
 
 
 def majors(engine: Docker, database: str) -> tuple[int, int]:
@@ -158,8 +158,9 @@ def _name(engine: Engine, volume: str) -> str:
     return f"{engine.stack().project_name}_{volume}"
 
 
-def _volume_name(engine: Engine, volume: str) -> str:
-    return f"the volume {_name(engine, volume)} stays as it is, until you delete it: `docker volume rm {_name(engine, volume)}`"
+def _stays(engine: Engine, volume: str) -> str:
+    name = _name(engine, volume)
+    return f"the volume {name} stays as it is, until you delete it: `docker volume rm {name}`"
 
 
 def _value(engine: Engine, name: str) -> str:

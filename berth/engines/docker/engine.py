@@ -19,6 +19,7 @@ from berth.engines.docker import lines as docker
 from berth.env import prepare
 from berth.errors import Refused
 from berth.project import Project
+from berth.stdio import OURS, Stdio
 
 
 class Docker:
@@ -92,9 +93,7 @@ class Docker:
     def ps(self, names: Sequence[str]) -> None:
         self._on(lines.ps(names), names)
 
-    def exec(
-        self, service: str, command: Sequence[str], *, user: str | None = None, stdio: process.Stdio | None = None
-    ) -> None:
+    def exec(self, service: str, command: Sequence[str], *, user: str | None = None, stdio: Stdio = OURS) -> None:
         self._check(service)
         self._refuse_foreign_containers()
         token = os.urandom(4).hex()
@@ -102,7 +101,7 @@ class Docker:
         def relay(signal: str) -> list[str]:
             return lines.signal_exec(service, mark=token, signal=signal, user=user)
 
-        line = lines.exec_(service, command, terminal=process.is_terminal() and not stdio, user=user, mark=token)
+        line = lines.exec_(service, command, terminal=process.is_terminal() and stdio == OURS, user=user, mark=token)
         process.run(self.c, line, cwd=self.here.root, env=self._variables, relay=relay, stdio=stdio)
 
     def read(self, service: str, command: Sequence[str]) -> CompletedProcess[str]:
@@ -144,7 +143,10 @@ class Docker:
         if code == process.INTERRUPTED:
             raise Refused("", code=code)
         if code != 0:
-            raise Refused(explain.failure(self.c, self.here, self._stack, self._variables), code=code)
+            why = explain.failure(self.c, self.here, self._stack, self._variables)
+            if why.in_vain:
+                self._run(lines.stop(), check=False)
+            raise Refused(why.text, code=code)
 
     def _check(self, *names: str) -> None:
         """Make sure that services of these names are there, without asking Compose where its files plainly have them.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from subprocess import CompletedProcess
+from typing import NamedTuple
 
 from invoke import Context
 
@@ -23,7 +24,16 @@ Asked = Callable[[Sequence[str]], CompletedProcess[str]]
 """Runs a line for its output."""
 
 
-def failure(c: Context, here: Project, stack: Stack, variables: Mapping[str, str]) -> str:
+class Why(NamedTuple):
+    """
+    :param in_vain: it would fail again and again.
+    """
+
+    text: str
+    in_vain: bool = False
+
+
+def failure(c: Context, here: Project, stack: Stack, variables: Mapping[str, str]) -> Why:
     """Return which services failed, with their health log and last lines, and how to do without a registry.
 
     :param variables: what the stack was started with.
@@ -37,13 +47,14 @@ def failure(c: Context, here: Project, stack: Stack, variables: Mapping[str, str
         container for container in found if container.health == "starting"
     ]
     parts = [_container(asked, container, variables) for container in failed]
+    if versions := next(filter(None, map(_of_another_major, parts)), None):
+        return Why(_upgrade(versions, here), in_vain=True)  # all else follows from it
     if any(container.state == "exited" and container.exit_code == PASSWORD_REFUSED for container in failed):
         command = here.command()
         parts.append(
             f"the data was made with another password: type `{command} db.set-password`, which keeps it, or write the "
             "old one into .env"
         )
-    parts += [_upgrade(found, here) for found in map(_of_another_major, parts) if found]
     waiting = [container.service for container in found if container.state == "created"]
     parts += taken.report(stack, waiting, lambda: _as_written(asked))
     present = set(asked(docker.images()).stdout.split())
@@ -53,22 +64,20 @@ def failure(c: Context, here: Project, stack: Stack, variables: Mapping[str, str
             f"`{here.command()} images.base`, which builds replacements from packages, and repeat the command, or "
             "write BERTH_ENGINE=embedded into .env, which needs no images"
         )
-    return "\n\n".join(parts)
+    return Why("\n\n".join(parts))
 
 
 def _of_another_major(said: str) -> tuple[str, str] | None:
     """Return the versions of data and server, where PostgreSQL refuses the data for them."""
-    found = re.search(
-        r"was initialized by PostgreSQL version (\d+), which is not compatible with this version (\d+)", said
-    )
+    found = re.search(r"initialized by PostgreSQL version (\d+), which is not compatible with this version (\d+)", said)
     return (found[1], found[2]) if found else None
 
 
 def _upgrade(versions: tuple[str, str], here: Project) -> str:
     data, server = versions
     return (
-        f"the data was made by PostgreSQL {data}, and this server is {server}: type `{here.command()} db.upgrade`, which "
-        f"keeps it, or name an image of PostgreSQL {data} in POSTGRES_IMAGE of .env"
+        f"the data was made by PostgreSQL {data}, and this server is {server}: type `{here.command()} db.upgrade`, "
+        f"which keeps it, or name an image of PostgreSQL {data} in POSTGRES_IMAGE of .env"
     )
 
 

@@ -33,6 +33,7 @@ from berth.engines.embedded.plan import Plan
 from berth.engines.embedded.programs import Program
 from berth.errors import Refused
 from berth.project import Project
+from berth.stdio import OURS, Stdio
 
 
 class Embedded:
@@ -162,9 +163,7 @@ class Embedded:
             shown = [one for one in self.containers() if not names or one.service in names]
             print(ps.table(found_here.stack, shown))
 
-    def exec(
-        self, service: str, command: Sequence[str], *, user: str | None = None, stdio: process.Stdio | None = None
-    ) -> None:
+    def exec(self, service: str, command: Sequence[str], *, user: str | None = None, stdio: Stdio = OURS) -> None:
         self._check_running(service)
         self._enter(service, command, user=user, stdio=stdio)
 
@@ -177,9 +176,7 @@ class Embedded:
             raise Refused("without containers nothing can be mounted: type BERTH_ENGINE=docker in front of the command")
         self._enter(service, command, user=user)
 
-    def _enter(
-        self, service: str, command: Sequence[str], *, user: str | None, stdio: process.Stdio | None = None
-    ) -> None:
+    def _enter(self, service: str, command: Sequence[str], *, user: str | None, stdio: Stdio = OURS) -> None:
         program = self._checked(service).program(service)
         if user == project.caller() and (os.geteuid() != 0 or program.privileged):
             user = None  # it runs as that anyway
