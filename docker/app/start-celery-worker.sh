@@ -10,8 +10,10 @@
 # LOG_LEVEL                       INFO
 # SQS_TRANSPORT                   kombu: receive and acknowledge by kombu's own transport instead of Berth's fast_sqs
 # WORKER_HEARTBEAT_FILE           file that tells check-worker.sh of a live worker (/tmp/celery-worker-heartbeat)
+# WORKER_GRACE_PERIOD             seconds from SIGTERM to SIGKILL; compose has its stop_grace_period from it, too (40)
 # WORKER_RELOAD                   1: restart the worker at each edit of the code (development)
-# WORKER_SOFT_SHUTDOWN_TIMEOUT    seconds that running tasks get to end once the worker is to stop (20)
+# WORKER_SOFT_SHUTDOWN_TIMEOUT    seconds that running tasks get to end once the worker is to stop; unset: 15 less than
+#                                 WORKER_GRACE_PERIOD, half of it at least, so that what is left is handed back
 set -Eeuo pipefail
 
 usage_error() {
@@ -34,6 +36,8 @@ check_settings() {
         || problems+=("CELERY_CONCURRENCY is \`$CELERY_CONCURRENCY\`: set a whole number from 1, or \`auto\`")
     [[ ${LOG_LEVEL:-INFO} =~ ^(DEBUG|INFO|WARNING|ERROR|CRITICAL|FATAL)$ ]] \
         || problems+=("LOG_LEVEL is \`$LOG_LEVEL\`: set DEBUG, INFO, WARNING, ERROR or CRITICAL")
+    [[ ${WORKER_GRACE_PERIOD:-40} =~ ^[1-9][0-9]*$ ]] \
+        || problems+=("WORKER_GRACE_PERIOD is \`$WORKER_GRACE_PERIOD\`: set a whole number of seconds")
     [[ ${WORKER_SOFT_SHUTDOWN_TIMEOUT:-20} =~ ^[0-9]+(\.[0-9]+)?$ ]] \
         || problems+=("WORKER_SOFT_SHUTDOWN_TIMEOUT is \`$WORKER_SOFT_SHUTDOWN_TIMEOUT\`: set seconds")
     [[ ${SQS_TRANSPORT:-fast_sqs} =~ ^(fast_sqs|kombu)$ ]] \
@@ -42,8 +46,15 @@ check_settings() {
     [[ ${#problems[@]} -eq 0 ]] || usage_error "${problems[@]}"
 }
 
+# Prints the seconds that tasks get of those until SIGKILL.
+task_time() {
+    local grace=${WORKER_GRACE_PERIOD:-40}
+    echo "$((grace - 15 > grace / 2 ? grace - 15 : grace / 2))"
+}
+
 main() {
     check_settings "$@"
+    export WORKER_SOFT_SHUTDOWN_TIMEOUT=${WORKER_SOFT_SHUTDOWN_TIMEOUT:-$(task_time)}
     local queues
     queues=$(IFS=, && printf '%s' "$*")
     local command=(celery -A "${CELERY_APP:-app}" worker --include berth_worker,berth_queues.failures --loglevel "${LOG_LEVEL:-INFO}")
@@ -55,8 +66,7 @@ main() {
     echo "Starting worker for ${queues:-the queues of the project}.."
     if [[ ${WORKER_RELOAD:-0} == 1 ]]; then
         # Above the time for tasks, what the worker needs to hand messages back and to end.
-        local soft=${WORKER_SOFT_SHUTDOWN_TIMEOUT:-20}
-        exec reload-on-edit "$((${soft%.*} + 9))" "${command[@]}"
+        exec reload-on-edit "$((${WORKER_SOFT_SHUTDOWN_TIMEOUT%.*} + 9))" "${command[@]}"
     fi
     exec "${command[@]}"
 }

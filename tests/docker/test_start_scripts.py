@@ -100,15 +100,26 @@ def test_worker_has_defaults_takes_the_queues_of_the_project_and_never_prints_th
 
 
 def test_reloading_worker_gets_more_time_to_end_than_its_tasks(recorded: Environment) -> None:
-    environment = recorded(WORKER_RELOAD="1", WORKER_SOFT_SHUTDOWN_TIMEOUT="30.5")
-    line = ["reload-on-edit", "39", *worker_line("--queues", "default")]
+    for variable, value, seconds in (
+        ("WORKER_SOFT_SHUTDOWN_TIMEOUT", "30.5", "39"),
+        ("WORKER_GRACE_PERIOD", "", "34"),
+        ("WORKER_GRACE_PERIOD", "100", "94"),
+        ("WORKER_GRACE_PERIOD", "10", "14"),
+    ):
+        environment = recorded(WORKER_RELOAD="1", **{variable: value})
+        line = ["reload-on-edit", seconds, *worker_line("--queues", "default")]
 
-    assert start("start-celery-worker.sh", "default", env=environment) == (line, True)
+        assert start("start-celery-worker.sh", "default", env=environment) == (line, True)
 
 
 def test_worker_reports_all_wrong_settings_at_once(recorded: Environment) -> None:
     environment = recorded(
-        CELERY_CONCURRENCY="0", LOG_LEVEL="LOUD", WORKER_SOFT_SHUTDOWN_TIMEOUT="1m", WORKER_RELOAD="yes"
+        CELERY_CONCURRENCY="0",
+        LOG_LEVEL="LOUD",
+        SQS_TRANSPORT="slow",
+        WORKER_GRACE_PERIOD="1m",
+        WORKER_SOFT_SHUTDOWN_TIMEOUT="1m",
+        WORKER_RELOAD="yes",
     )
 
     result = subprocess.run(
@@ -124,7 +135,9 @@ def test_worker_reports_all_wrong_settings_at_once(recorded: Environment) -> Non
         "start-celery-worker.sh: `--purge` is not a queue name: use up to 80 letters, digits, `-` and `_`",
         "start-celery-worker.sh: CELERY_CONCURRENCY is `0`: set a whole number from 1, or `auto`",
         "start-celery-worker.sh: LOG_LEVEL is `LOUD`: set DEBUG, INFO, WARNING, ERROR or CRITICAL",
+        "start-celery-worker.sh: WORKER_GRACE_PERIOD is `1m`: set a whole number of seconds",
         "start-celery-worker.sh: WORKER_SOFT_SHUTDOWN_TIMEOUT is `1m`: set seconds",
+        "start-celery-worker.sh: SQS_TRANSPORT is `slow`: set fast_sqs or kombu",
         "start-celery-worker.sh: WORKER_RELOAD is `yes`: set 1 or 0",
     ]
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqs_shop import Broker, Shop, answers, elasticmq_command, free_port, moto_command, unavailable, wait_until
+from sqs_shop import Broker, Shop, elasticmq_command, free_port, moto_command, unavailable
 
 
 @pytest.fixture(scope="session", params=["elasticmq", "moto"])
@@ -20,14 +19,9 @@ def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             unavailable(f"{module} is not installed")
     folder, port = tmp_path_factory.mktemp(request.param), free_port()
     command = {"elasticmq": elasticmq_command, "moto": moto_command}[request.param](port, folder)
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        wait_until(lambda: answers(port), f"{request.param} answers", 60)
-        yield Broker(port, process)
-    finally:
-        process.kill()
-        process.wait()
+    made = Broker(port, command, folder / "log", keeps=request.param == "elasticmq")
+    yield made
+    made.stop()
 
 
 @pytest.fixture

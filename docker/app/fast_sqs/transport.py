@@ -97,6 +97,7 @@ class Channel(SQS.Channel):
         self._reserves = True
         self._failing: set[tuple[str, str]] = set()
         self._visibility: dict[str, int] = {}
+        self.attributes: dict[str, dict[str, str]] = {}
         self._heartbeat: Any = None
         super().__init__(*args, **kwargs)
 
@@ -151,15 +152,10 @@ class Channel(SQS.Channel):
             answer = client.get_queue_attributes(QueueUrl=self._new_queue(queue), AttributeNames=["All"])
         except ClientError as error:
             raise ConnectionError(f"queue {queue}: {error}") from error
+        self.attributes[queue] = answer["Attributes"]
         receives = int(json.loads(answer["Attributes"].get("RedrivePolicy") or "{}").get("maxReceiveCount", RECEIVES))
         if receives < RECEIVES:
             self._reserves = False
-            logger.warning(
-                "Queue %s allows %d receives: no message is reserved; from %d on, some are, which is faster",
-                queue,
-                receives,
-                RECEIVES,
-            )
         return max(1, int(answer["Attributes"]["VisibilityTimeout"]))
 
     def _room(self) -> int:
