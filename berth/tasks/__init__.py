@@ -11,7 +11,7 @@ from typing import Any
 from invoke import Collection
 
 from berth import plain_invoke
-from berth.tasks import checks, db, django, env, images, inspect, stack
+from berth.tasks import checks, db, django, env, images, inspect, prod, release, stack
 
 CONTENTS = (
     stack.up,
@@ -34,6 +34,8 @@ CONTENTS = (
     env,
     images,
     inspect.inspect,
+    release.release,
+    prod,
 )
 
 
