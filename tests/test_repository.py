@@ -16,12 +16,12 @@ ROOT = Path(__file__).parents[1]
 COMPOSE_FILES = sorted((ROOT / "docker").glob("docker-compose*.yml"))
 TEMPLATE = env.parse_template((ROOT / ".env.template").read_text())
 # Read by Compose itself and by Berth, not by the compose files.
-OF_COMPOSE = {"COMPOSE_FILE", "BERTH_ENGINE", "DB_SNAPSHOTS_KEPT", "DB_SNAPSHOTS_DAYS"} | {
+OF_COMPOSE = {"COMPOSE_FILE", "BERTH_ENGINE", "DB_SNAPSHOTS_KEPT", "DB_SNAPSHOTS_DAYS", "REGISTRY"} | {
     "KUBERNETES_OVERLAY",
     "KUBERNETES_NAMESPACE",
 }
 SET_BY_BERTH = {
-    *release.variables("a"),
+    *release.Release("a", "1", "now", "here").variables(),
     *(
         variable
         for image in ("dev", "test", "dev-x")

@@ -54,6 +54,11 @@ def ps_json() -> Argv:
     return compose("ps", "--all", "--format", "json")
 
 
+def port(service: str, target: int) -> Argv:
+    """Say where a port of a container is published."""
+    return compose("port", service, str(target))
+
+
 def config() -> Argv:
     return compose("config")
 

@@ -11,7 +11,7 @@ from typing import Any
 from invoke import Collection
 
 from berth import plain_invoke
-from berth.tasks import checks, db, deploy, django, env, images, init, inspect, queue, stack
+from berth.tasks import checks, db, deploy, django, env, images, init, inspect, prod, queue, release, stack
 
 CONTENTS = (
     stack.up,
@@ -37,6 +37,8 @@ CONTENTS = (
     images,
     inspect.inspect,
     init.init,
+    release.release,
+    prod,
 )
 
 

@@ -54,6 +54,11 @@ class Docker:
             raise Refused(answer.stderr.strip(), code=answer.returncode)
         return ps.containers(answer.stdout)
 
+    def address(self, service: str) -> str:
+        """Return where the first port of ``service`` is published now, as `host:port`."""
+        (first, *_) = self._stack.definition(service)["ports"]
+        return self._capture(lines.port(service, first["target"])).stdout.strip()
+
     def config(self) -> None:
         self._run(lines.config())
 

@@ -35,6 +35,10 @@ def tag(image: str, other: str) -> Argv:
     return ["docker", "tag", image, other]
 
 
+def push(image: str) -> Argv:
+    return ["docker", "push", image]
+
+
 def project_names(kind: str) -> Argv:
     """List the Compose project of each container or volume, stopped ones too.
 
