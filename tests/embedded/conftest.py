@@ -15,7 +15,7 @@ from containers.checkout import Checkout, checkout, free_port, ok
 
 from berth.engines.embedded import leftovers
 
-PORTS = ("APP", "DB", "BROKER")
+PORTS = ("APP", "DB", "BROKER", "QUEUES")
 
 
 class Stack(Checkout):

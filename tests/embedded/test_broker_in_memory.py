@@ -120,6 +120,19 @@ def test_a_worker_of_another_region_finds_the_queues(stack: Stack) -> None:
         ok(stack.inv("up"))
 
 
+def test_the_page_and_the_tasks_of_the_queues_know_moto(stack: Stack) -> None:
+    ok(stack.inv("stop", "worker-default"))
+    send(stack, "one", "two")
+    totals = {queue["name"]: queue["total"] for queue in json.loads(ok(stack.inv("queue", "--json")).stdout)}
+    assert totals == {"default": 0, "default-dead-letters": 2}
+    found = json.loads(ok(stack.inv("queue.peek", "default-dead-letters", "--json")).stdout)
+    assert [(message["task"], message["text"]) for message in found] == [(None, "one"), (None, "two")]
+    ok(stack.inv("queue.redrive", "default-dead-letters", found[0]["id"]))
+    within(10, lambda: json.loads(stack.get("/api/queues", "QUEUES").body)["queues"][0]["visible"] == 1, "it is back")
+    ok(stack.inv("queue.check"))
+    assert ok(stack.inv("queue.purge", "default", "--yes")).stdout == "`default` is empty now: 1 deleted\n"
+
+
 @pytest.mark.parametrize("words", [["stop"], ["stop", "app", "broker"], ["restart"], ["restart", "broker"], ["down"]])
 def test_queued_messages_are_not_thrown_away(stack: Stack, words: list[str]) -> None:
     before = {service: stack.server(service).pid for service in ("app", "broker", "db", "worker-default")}

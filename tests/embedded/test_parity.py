@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
 from collections.abc import Iterator
 
@@ -143,6 +144,33 @@ def test_a_command_in_a_stopped_service_is_refused(session: Checkout) -> None:
     assert 'service "worker-default" is not running' in made.stderr.replace("`", '"')
 
 
+def queues(session: Checkout) -> dict[str, int]:
+    return {queue["name"]: queue["total"] for queue in json.loads(ok(session.inv("queue", "--json")).stdout)}
+
+
+def test_queues_are_seen_and_only_a_purge_loses_what_is_in_them(session: Checkout) -> None:
+    """The worker is stopped."""
+    assert queues(session) == {"default": 0, "default-dead-letters": 0}
+    words = ["users.tasks.export_users", "--args", "[1000000]", "--queue", "default-dead-letters"]
+    number = ok(session.inv("queue.send", *words)).stdout.strip()
+    (found,) = json.loads(ok(session.inv("queue.peek", "default-dead-letters", "--json")).stdout)
+    assert (found["task"], found["task_id"], found["args"]) == ("users.tasks.export_users", number, "[1000000]")
+    assert b"<title>Queues</title>" in session.get("/", "QUEUES").body
+    assert json.loads(session.get("/api/queues", "QUEUES").body)["error"] is None
+    ok(session.inv("queue.redrive", "default-dead-letters", number))
+    refused = session.inv("queue.peek")
+    assert refused.returncode == 1
+    assert "`queue.peek` counts as a delivery and nobody is there to ask" in refused.stderr
+    assert f"id {number}" in ok(session.inv("queue.peek", "--yes")).stdout
+    refused = session.inv("queue.purge", "default")
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1].endswith("type `./inv queue.purge default --yes`")
+    assert queues(session) == {"default": 1, "default-dead-letters": 0}
+    assert ok(session.inv("queue.purge", "default", "--yes")).stdout == "`default` is empty now: 1 deleted\n"
+    assert queues(session) == {"default": 0, "default-dead-letters": 0}
+    assert ok(session.inv("queue.check")).stdout == "all is as queues.toml says: default, default-dead-letters\n"
+
+
 def test_data_outlives_down(session: Checkout) -> None:
     name = uuid.uuid4().hex
     sql(session, f"CREATE TABLE kept AS SELECT '{name}' AS name")
@@ -175,6 +203,6 @@ def test_build_and_config_succeed(session: Checkout) -> None:
 
 def test_down_leaves_no_port_open(session: Checkout) -> None:
     ok(session.inv("down"))
-    for service in ("APP", "DB", "BROKER"):
+    for service in ("APP", "DB", "BROKER", "QUEUES"):
         assert session.get("/", service).status == 0
     ok(session.inv("down"))
