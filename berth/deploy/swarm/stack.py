@@ -132,8 +132,8 @@ def _check_hosts(config: Definition, services: Mapping[str, Definition]) -> None
     }
     if found:
         raise Refused(
-            f"{'; '.join(sorted(found))}: no such service is part of the stack. Name the one that the site is to use, in "
-            ".env or in front of the command; or add docker/docker-compose.demo.yml to DEPLOY_COMPOSE_FILE for one of each"
+            f"{'; '.join(sorted(found))}: no such service is part of the stack. Name the one that the site is to use, "
+            "in .env or in DEPLOY_ENV_FILE, or add docker/docker-compose.demo.yml to DEPLOY_COMPOSE_FILE for its own"
         )
 
 

@@ -112,8 +112,8 @@ class Swarm:
         image = image or self._released(Stack(config))
         if not stack.is_of_a_registry(image) and not self._cluster.has_image(image):
             raise Refused(
-                f"the engine has no image {image}: type `{self.here.command()} build --prod`, or name a released one by "
-                "`--image`; to carry one to another engine, `docker save IMAGE | docker --context CONTEXT load`"
+                f"the engine has no image {image}: type `{self.here.command()} build --prod`, or name a released one "
+                "by `--image`; to carry one to another engine, `docker save IMAGE | docker --context CONTEXT load`"
             )
         read = stack.parse(config)
         return stack.release(read, name=self.name, image=image, contents=files.read(stack.paths(read)))
