@@ -1,31 +1,37 @@
 #!/usr/bin/env bash
 #
-# Wait for the database, then become the command that the container was given.
+# Read secrets, wait for the database, then become the command that the container was given.
 #
+# NAME_FILE          a file of secrets, below SECRETS_FOLDER, that holds the value of the variable NAME
+# SECRETS_FOLDER     where the engine mounts secrets (/run/secrets); a NAME_FILE elsewhere is none of them
 # DB_HOST            host of the database; unset or empty: there is nothing to wait for
 # DB_WAIT_TIMEOUT    seconds to wait (60); 0: do not wait
 #
 # `wait-for-database --help` lists the other variables and the exit codes.
-#
-# A variable NAME_FILE that names a file in /run/secrets, where a cluster shows what must not stand in an
-# environment, becomes NAME with the file's content.
 set -Eeuo pipefail
 
-readonly SECRETS=${SECRETS_FOLDER:-/run/secrets}
-
-# Export what the files hold, without the newline at their end.
+# Sets NAME for each NAME_FILE, as official images do, so that any project can read it. All that is wrong is said at once.
 read_secrets() {
-    local name file
-    for name in $(compgen -e); do
-        file=${!name}
-        [[ $name == ?*_FILE && $file == "$SECRETS"/* ]] || continue
-        if [[ ! -r $file ]]; then
-            printf '%s\n' "entrypoint.sh: $name is \`$file\`, which cannot be read" >&2
-            exit 78
+    local variable name file problems=()
+    for variable in $(compgen -e); do
+        name=${variable%_FILE} file=${!variable}
+        [[ $name != "$variable" && -n $name && $file == "${SECRETS_FOLDER:-/run/secrets}"/* ]] || continue
+        if [[ -n ${!name:-} ]]; then
+            problems+=("$name and $variable are both set: unset one of them")
+        elif [[ ! -f $file || ! -r $file ]]; then
+            problems+=("$variable is \`$file\`, which cannot be read: mount the secret, readable by user $(id -u)")
+        elif [[ ! -s $file ]]; then
+            problems+=("$variable names an empty file: write the value of $name into it")
+        else
+            # Less the line feeds at its end.
+            export "$name=$(<"$file")"
+            unset "$variable"
         fi
-        export "${name%_FILE}=$(<"$file")"
-        unset "$name"
     done
+    [[ ${#problems[@]} -eq 0 ]] || {
+        printf 'entrypoint.sh: %s\n' "${problems[@]}" >&2
+        exit 78
+    }
 }
 
 needs_database() {
