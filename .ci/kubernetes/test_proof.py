@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 CLUSTER = HERE / "cluster"
 DEPLOYS = 5
 THREADS = 4
+PAGE = "/admin/login/"
 PATIENCE = 400
 
 BROKEN = "RUN echo 'raise RuntimeError(\"a broken release\")' > /home/web/code/app/wsgi.py"
@@ -45,11 +46,11 @@ class Load:
     """Requests to the Service of the site, from the node, until `stop`."""
 
     def __init__(self, address: str) -> None:
-        line = [CLUSTER, "run", sys.executable, HERE / "load.py", address, "/", str(THREADS)]
+        line = [CLUSTER, "run", sys.executable, HERE / "load.py", address, PAGE, str(THREADS)]
         self._process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def stop(self) -> Count:
-        answer, _ = self._process.communicate(timeout=30)
+        answer, _ = self._process.communicate(timeout=60)
         count = Count(**json.loads(answer))
         print(count)
         return count
@@ -64,7 +65,12 @@ class Site:
     def inv(self, *words: str) -> subprocess.CompletedProcess[str]:
         line = [sys.executable, "-m", "invoke", *words]
         done = subprocess.run(
-            line, cwd=self.checkout.root, env=self.checkout.environment, capture_output=True, text=True, timeout=PATIENCE
+            line,
+            cwd=self.checkout.root,
+            env=self.checkout.environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
         )
         print(done.stdout, done.stderr, sep="\n")
         return done
@@ -88,7 +94,9 @@ class Site:
         """Make releases of the image that is shipped, and give them to the cluster."""
         for release in releases:
             recipe = f"FROM {self.image('prod')}\nUSER 0\n{line}\nUSER 10001:10001\nLABEL release={release}\n"
-            subprocess.run(["docker", "build", "--quiet", "--tag", self.image(release), "-"], input=recipe, text=True, check=True)
+            subprocess.run(
+                ["docker", "build", "--quiet", "--tag", self.image(release), "-"], input=recipe, text=True, check=True
+            )
         subprocess.run([CLUSTER, "load", *map(self.image, releases)], check=True)
 
     def load(self) -> Load:
@@ -103,7 +111,7 @@ def cluster() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def site(cluster: None, engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A site that serves its release `r0`."""
     programs = tmp_path_factory.mktemp("bin")
     kubectl = programs / "kubectl"

@@ -71,13 +71,23 @@ class Kubernetes:
     def rollback(self) -> None:
         deployments = cluster.deployments(self._read(self._kubectl.get_json("deployments")).stdout)
         sets = self._read(self._kubectl.get_json("replicasets")).stdout
-        able = [name for name in self._own(deployments) if len(cluster.revisions(sets, name)) > 1]
-        if not able:
-            raise Refused(f"there is no version before the running one in the namespace `{self._kubectl.namespace}`")
-        for name in able:
-            self._run(self._kubectl.undo(f"deployment/{name}"))
-        for name in able:
+        there = {name: cluster.revisions(sets, name) for name in self._own(deployments)}
+        older = {
+            name: max(earlier)
+            for name, found in there.items()
+            if (earlier := [number for number in found if number < deployments[name].revision])
+        }
+        if not older:
+            raise Refused(
+                f"there is no version before the running one in the namespace `{self._kubectl.namespace}`: nothing was "
+                "changed"
+            )
+        for name, revision in older.items():
+            self._run(self._kubectl.undo(f"deployment/{name}", revision))
+        for name in older:
             self._run(self._kubectl.follow(f"deployment/{name}"))
+        # The next rollback leads further back, and not to what this one has left.
+        self._run(self._kubectl.delete("replicasets", [there[name][deployments[name].revision] for name in older]))
 
     def scale(self, replicas: Mapping[str, int]) -> None:
         there = self._own(cluster.deployments(self._read(self._kubectl.get_json("deployments")).stdout))
