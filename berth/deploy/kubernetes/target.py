@@ -15,6 +15,7 @@ from invoke import Context
 from berth import engines, process
 from berth.compose import release
 from berth.compose.config import Stack
+from berth.deploy import released
 from berth.deploy.kubernetes import cluster, overlay
 from berth.deploy.kubernetes.lines import FIRST, JOBS, STEP, Kubectl
 from berth.deploy.kubernetes.manifests import Manifests
@@ -50,7 +51,7 @@ class Kubernetes:
 
     def deploy(self, image: str | None = None) -> None:
         before = cluster.deployments(self._read(self._kubectl.get_json("deployments")).stdout)
-        folder = self._write(image or self._image_of_commit(), before)
+        folder = self._write(image or released.image(self.c, self.here, self._stack), before)
         if any(job.state == "running" for job in self._jobs()):
             raise Refused(f"the migrations of another deployment run: see `{self._shown('jobs')}`, and try again later")
         self._run(self._kubectl.delete_jobs())
@@ -109,8 +110,7 @@ class Kubernetes:
         added = [] if PROD_FILE in files or not (self.here.root / PROD_FILE).exists() else [PROD_FILE]
         variables = {
             **release.variables(""),
-            # Compose looks for .env beside the first file as soon as COMPOSE_FILE does not come from .env itself.
-            "COMPOSE_ENV_FILES": ".env",
+            "COMPOSE_ENV_FILES": released.env_files(self.here),
             "COMPOSE_FILE": os.pathsep.join([*files, *added]),
         }
         return self._docker.under(variables).stack()
@@ -123,14 +123,6 @@ class Kubernetes:
             for name in deployments
             if name in self._stack.names() and self._stack.definition(name)["image"] == image
         ]
-
-    def _image_of_commit(self) -> str:
-        asked = (process.capture(self.c, line, cwd=self.here.root) for line in (release.revision(), release.changes()))
-        tag = release.name(*(answer.stdout for answer in asked))
-        if not tag:
-            raise Refused("there is no commit to deploy: name an image, as in `--image registry.example.com/site:1.0`")
-        image = str(self._stack.definition(self._stack.with_role("app"))["image"])
-        return f"{image.rpartition(':')[0]}:{tag}"
 
     def _write(self, image: str, before: Mapping[str, cluster.Workload]) -> str:
         """Write the kustomization of the release, and return its folder as seen from the project's root."""
