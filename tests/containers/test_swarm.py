@@ -30,8 +30,8 @@ STOP_FIRST = "services: {app: {deploy: {update_config: {order: stop-first, paral
 class Load:
     """Steady requests by several clients, half of which keep their connections; what does not answer 200 is kept."""
 
-    CLIENTS = 6
-    PAUSE = 0.05
+    CLIENTS = 4
+    PAUSE = 0.1
 
     def __init__(self, port: int) -> None:
         self.answered = 0
@@ -89,6 +89,18 @@ class Site(Checkout):
     def stack(self) -> str:
         return f"{self.name}-live"
 
+    def deploy(self, image: str) -> subprocess.CompletedProcess[str]:
+        """Put an image into service; on a busy machine that takes its time."""
+        return subprocess.run(
+            self.task("deploy", "--image", image),
+            cwd=self.root,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+
     def version(self, name: str, change: str = "") -> str:
         """Make another released image, by lines of a Dockerfile; return its name."""
         image = f"{self.name}-app:{name}"
@@ -138,7 +150,7 @@ def site(swarm: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site
             APP_REPLICAS="3",
         )
         ok(made.inv("build", "--prod"))
-        ok(made.inv("deploy", "--image", made.version("v1")))
+        ok(made.deploy(made.version("v1")))
         try:
             yield made
         finally:
@@ -188,11 +200,22 @@ def test_no_container_has_a_secret_in_its_environment(site: Site) -> None:
     assert "DB_PASSWORD_FILE=/run/secrets/DB_PASSWORD" in environment
 
 
+def test_a_service_is_scaled_and_a_deployment_leaves_it_at_that(site: Site) -> None:
+    ok(site.inv("deploy.scale", "app=2"))
+    image = site.version("scaled")
+    ok(site.deploy(image))
+    shown = ok(site.inv("deploy.status")).stdout
+    assert f"stack {site.stack}, release" in shown
+    (row,) = (row for row in shown.splitlines() if f"{site.stack}_app " in row)
+    assert "2/2" in row
+    assert image in row
+
+
 def test_deployments_under_load_fail_no_request(site: Site) -> None:
     with Load(site.https) as load:
         for number in range(ROUNDS):
             image = site.version(f"round{number}")
-            ok(site.inv("deploy", "--image", image))
+            ok(site.deploy(image))
             assert site.serving() == {image}
     assert load.failed == []
     assert load.answered > 100
@@ -204,7 +227,7 @@ def test_a_broken_version_serves_nothing_and_the_old_one_fails_no_request(site: 
         "broken", "USER root\nRUN echo 'raise ValueError(\"broken on purpose\")' >app/wsgi.py\nUSER 10001:10001"
     )
     with Load(site.https) as load:
-        made = site.inv("deploy", "--image", broken)
+        made = site.deploy(broken)
     assert made.returncode == 1
     assert "app did not become healthy: task: non-zero exit" in made.stderr
     assert "broken on purpose" in made.stderr
@@ -217,35 +240,24 @@ def test_a_broken_version_serves_nothing_and_the_old_one_fails_no_request(site: 
 def test_a_migration_that_fails_replaces_nothing(site: Site) -> None:
     before = site.serving()
     failing = site.version("failing", "USER root\nRUN echo 'raise ValueError' >app/__init__.py\nUSER 10001:10001")
-    made = site.inv("deploy", "--image", failing)
+    made = site.deploy(failing)
     assert made.returncode == 1
     assert "migrate failed, so that nothing was replaced" in made.stderr
     assert site.serving() == before
     assert ask(connect(site.https), "/admin/login/") == 200
 
 
-def test_a_service_is_scaled_and_a_deployment_leaves_it_at_that(site: Site) -> None:
-    ok(site.inv("deploy.scale", "app=2"))
-    image = site.version("scaled")
-    ok(site.inv("deploy", "--image", image))
-    shown = ok(site.inv("deploy.status")).stdout
-    assert f"stack {site.stack}, release" in shown
-    (row,) = (row for row in shown.splitlines() if f"{site.stack}_app " in row)
-    assert "2/2" in row
-    assert image in row
-
-
 def test_a_rollback_brings_the_version_before(site: Site) -> None:
     with Load(site.https) as load:
         ok(site.inv("deploy.rollback"))
-    assert site.serving() == {f"{site.name}-app:round{ROUNDS - 1}"}
+    assert site.serving() == {f"{site.name}-app:{f'round{ROUNDS - 2}' if ROUNDS > 1 else 'scaled'}"}
     assert load.failed == []
 
 
 def test_what_stops_all_replicas_at_once_fails_requests(site: Site) -> None:
     """Or the load above would not notice anything."""
     with site.overlay(STOP_FIRST), Load(site.https) as load:
-        ok(site.inv("deploy", "--image", site.version("control")))
+        ok(site.deploy(site.version("control")))
     assert load.failed != []
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from berth.compose.config import ROLE
+from berth.compose.config import Stack
 from berth.deploy.swarm import service
 from berth.deploy.swarm.service import Definition, File
 from berth.errors import Refused
@@ -114,10 +114,8 @@ def _services(config: Definition) -> Iterable[tuple[str, Definition]]:
 
 
 def _own_image(config: Definition) -> str:
-    for one in config["services"].values():
-        if (one.get("labels") or {}).get(ROLE) == "app":
-            return str(one["image"])
-    raise Refused(f"no service has the label `{ROLE}: app`: give it to the one that serves the project")
+    read = Stack(json.dumps(config))
+    return str(read.definition(read.with_role("app"))["image"])
 
 
 def _check_hosts(config: Definition, services: Mapping[str, Definition]) -> None:
