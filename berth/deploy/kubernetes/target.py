@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from berth import engines, process
 from berth.compose import release
 from berth.compose.config import Stack
 from berth.deploy import released
-from berth.deploy.kubernetes import cluster, overlay
+from berth.deploy.kubernetes import cluster, files, overlay
 from berth.deploy.kubernetes.lines import FIRST, JOBS, STEP, Kubectl
 from berth.deploy.kubernetes.manifests import Manifests
 from berth.deploy.kubernetes.why import Why
@@ -106,12 +105,12 @@ class Kubernetes:
     @cached_property
     def _stack(self) -> Stack:
         """The services as they are in the image that is shipped."""
-        files = prepare.compose_files(self.here)
-        added = [] if PROD_FILE in files or not (self.here.root / PROD_FILE).exists() else [PROD_FILE]
+        names = prepare.compose_files(self.here)
+        added = [] if PROD_FILE in names or not (self.here.root / PROD_FILE).exists() else [PROD_FILE]
         variables = {
             **release.variables(""),
             "COMPOSE_ENV_FILES": released.env_files(self.here),
-            "COMPOSE_FILE": os.pathsep.join([*files, *added]),
+            "COMPOSE_FILE": os.pathsep.join([*names, *added]),
         }
         return self._docker.under(variables).stack()
 
@@ -138,7 +137,7 @@ class Kubernetes:
         made = overlay.files(self._stack, manifests, wanted, base=f"../../{base}")
         folder = self.here.state / WRITTEN
         if not self.c.config.run.dry:
-            _replace(folder, made)
+            files.replace(folder, made)
         return str(folder.relative_to(self.here.root))
 
     # --- The steps -----------------------------------------------------------
@@ -219,15 +218,3 @@ class Kubernetes:
         if answer.returncode != 0:
             raise Refused(f"`{process.line(line)}` failed: {answer.stderr.strip()}", code=answer.returncode)
         return answer
-
-
-def _replace(folder: os.PathLike[str], files: Mapping[str, str]) -> None:
-    """Make ``folder`` hold these files only, readable by its owner."""
-    shutil.rmtree(folder, ignore_errors=True)
-    os.makedirs(folder, mode=0o700)
-    for name, content in files.items():
-        path = os.path.join(folder, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(content)
