@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import string
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth.deploy.swarm import stack
+from berth.deploy.swarm import service, stack
 from berth.errors import Refused
 
 OWN = "shop-app:prod"
@@ -259,6 +260,11 @@ def test_no_secret_is_in_a_stack_file_and_all_that_it_names_is_handed_over(
     named = {one["source"] for each in made.document["services"].values() for one in each.get("secrets", [])}
     assert named == {file.name for file in made.secrets} == stack.files(made.document)
     assert json.loads(json.dumps(made.document)) == made.document
+
+
+@given(name=st.text(string.ascii_letters + "-_.", max_size=100), content=st.binary())
+def test_a_name_fits_however_long_that_of_the_file_is(name: str, content: bytes) -> None:
+    assert re.fullmatch(r"[a-zA-Z0-9_.-]{12,63}[a-f0-9]", service.hashed(name, content).name)
 
 
 @given(one=VALUES, other=VALUES)

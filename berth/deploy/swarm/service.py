@@ -70,7 +70,8 @@ class Converted(NamedTuple):
 
 
 def hashed(name: str, content: bytes) -> File:
-    return File(f"{name}-{sha256(content).hexdigest()[:12]}", content)
+    """Return a file under a name that says what it holds; Swarm takes 64 characters."""
+    return File(f"{name[:51].rstrip('-_.')}-{sha256(content).hexdigest()[:12]}", content)
 
 
 def convert(
@@ -214,7 +215,7 @@ def _volumes(
         elif one["source"] != "/dev/null":
             for path, content in sorted(contents[str(one["source"])].items()):
                 target = f"{one['target']}/{path}".rstrip("/")
-                name = re.sub(r"[^a-zA-Z0-9_.-]", "-", target.rpartition("/")[2])[:32]
+                name = re.sub(r"[^a-zA-Z0-9_.-]", "-", target.rpartition("/")[2])
                 configs.append((target, hashed(f"{stack}_{name}", content), content.startswith(b"#!")))
     return volumes, configs
 
