@@ -39,6 +39,7 @@ def test_the_recipes_of_the_repository_fill_the_image_variables() -> None:
         "PYTHON_IMAGE": "local/python:3.13",
         "POSTGRES_IMAGE": "local/postgres:18",
         "BROKER_IMAGE": "local/elasticmq:1.7.1",
+        "BALANCER_IMAGE": "local/haproxy:3.2",
     }
 
 
