@@ -31,6 +31,19 @@ patches:
   - target: {kind: Deployment, name: app}
     patch: '[{"op": "remove", "path": "/spec/template/spec/containers/0/lifecycle"}]'
 """
+TASK = """
+import time
+from users.models import UserExport
+from users.tasks import export_users
+export = UserExport.objects.create()
+export_users.delay(export.pk)
+for _ in range(300):
+    export.refresh_from_db()
+    if export.status == export.Status.FINISHED:
+        break
+    time.sleep(0.1)
+print(export.status)
+"""
 
 
 class Count(NamedTuple):
@@ -142,6 +155,11 @@ def test_deploys_in_a_row_under_load_fail_no_request(site: Site) -> None:
     assert site.running() == (site.image(releases[-1]), 2)
     assert count.requests > 500
     assert count.failed == 0, count.failures
+
+
+def test_a_task_that_a_server_sends_is_worked_on(site: Site) -> None:
+    said = site.kubectl("exec", "deployment/app", "--", "python", "manage.py", "shell", "--command", TASK)
+    assert said.splitlines()[-1] == "finished"
 
 
 def test_a_broken_version_leaves_the_old_one_serving_and_is_taken_back(site: Site) -> None:
