@@ -11,7 +11,7 @@ from subprocess import CompletedProcess
 
 from invoke import Context
 
-from berth import engines, process
+from berth import process, project
 from berth.compose import release
 from berth.compose.config import Stack
 from berth.deploy import released
@@ -19,6 +19,7 @@ from berth.deploy.kubernetes import cluster, files, overlay
 from berth.deploy.kubernetes.lines import FIRST, JOBS, STEP, Kubectl
 from berth.deploy.kubernetes.manifests import Manifests
 from berth.deploy.kubernetes.why import Why
+from berth.engines.docker.engine import Docker
 from berth.env import prepare
 from berth.errors import Refused
 
@@ -42,27 +43,27 @@ class Kubernetes:
 
     def __init__(self, c: Context, context: str | None = None) -> None:
         self.c = c
-        self._docker = engines.docker_engine(c)
-        self.here = self._docker.here
+        # No engine has to answer: its client resolves the compose files, and the cluster has the images.
+        self.here = project.current(c)
+        prepare.check(self.here)
         variable = "KUBERNETES_NAMESPACE" if self._value("KUBERNETES_NAMESPACE") else "COMPOSE_PROJECT_NAME"
         self._kubectl = Kubectl(overlay.check_namespace(self._value(variable), variable), context)
         self._why = Why(self._read, self._kubectl)
 
     def deploy(self, image: str | None = None) -> None:
         before = cluster.deployments(self._read(self._kubectl.get_json("deployments")).stdout)
-        folder = self._write(image or released.image(self.c, self.here, self._stack), before)
+        base = self._base()
+        manifests = Manifests(self._read(self._kubectl.render(base)).stdout)
+        folder = self._write(image or released.image(self.c, self.here, self._stack), base, manifests, before)
         if any(job.state == "running" for job in self._jobs()):
             raise Refused(f"the migrations of another deployment run: see `{self._shown('jobs')}`, and try again later")
         self._run(self._kubectl.delete_jobs())
         self._run(self._kubectl.apply(folder, selector=FIRST))
-        if self.c.config.run.dry:
-            return
-        rendered = Manifests(self._read(self._kubectl.render(folder)).stdout)
-        first = rendered.staying({STEP: "prepare"})
+        first = manifests.staying({STEP: "prepare"})
         self._follow(first, {}, limit=PREPARATION)
         self._await_jobs()
         self._run(self._kubectl.apply(folder))
-        self._follow([workload for workload in rendered.staying() if workload not in first], before)
+        self._follow([workload for workload in manifests.staying() if workload not in first], before)
         self._tidy()
 
     def status(self) -> None:
@@ -112,7 +113,7 @@ class Kubernetes:
             "COMPOSE_ENV_FILES": released.env_files(self.here),
             "COMPOSE_FILE": os.pathsep.join([*names, *added]),
         }
-        return self._docker.under(variables).stack()
+        return Docker(self.c, self.here, variables).stack()
 
     def _own(self, deployments: Mapping[str, cluster.Workload]) -> list[str]:
         """Return the Deployments that run the project's own image."""
@@ -123,15 +124,20 @@ class Kubernetes:
             if name in self._stack.names() and self._stack.definition(name)["image"] == image
         ]
 
-    def _write(self, image: str, before: Mapping[str, cluster.Workload]) -> str:
-        """Write the kustomization of the release, and return its folder as seen from the project's root."""
-        name = self._value("KUBERNETES_OVERLAY") or "production"
-        base = f"{OVERLAYS}/{name}"
-        if not (self.here.root / base / "kustomization.yaml").is_file():
+    def _base(self) -> str:
+        """Return the folder of the project's own kustomization, as seen from its root.
+
+        :raises Refused: KUBERNETES_OVERLAY names none.
+        """
+        folder = f"{OVERLAYS}/{self._value('KUBERNETES_OVERLAY') or 'production'}"
+        if not (self.here.root / folder / "kustomization.yaml").is_file():
             raise Refused(
-                f"there is no {base}/kustomization.yaml: set KUBERNETES_OVERLAY in .env to a folder of {OVERLAYS}"
+                f"there is no {folder}/kustomization.yaml: set KUBERNETES_OVERLAY in .env to a folder of {OVERLAYS}"
             )
-        manifests = Manifests(self._read(self._kubectl.render(base)).stdout)
+        return folder
+
+    def _write(self, image: str, base: str, manifests: Manifests, before: Mapping[str, cluster.Workload]) -> str:
+        """Write the kustomization of the release, and return its folder as seen from the project's root."""
         replicas = {name: workload.replicas for name, workload in before.items()}
         wanted = overlay.Release(self._kubectl.namespace, image, replicas)
         made = overlay.files(self._stack, manifests, wanted, base=f"../../{base}")
@@ -150,6 +156,8 @@ class Kubernetes:
 
         :raises Refused: they failed, or cannot start: nothing was replaced.
         """
+        if self.c.config.run.dry:
+            return
         print(f"waiting for the jobs of {STEP}=migrate", file=sys.stderr, flush=True)
         while running := [job for job in self._jobs() if job.state != "done"]:
             for job in running:
