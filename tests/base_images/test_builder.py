@@ -174,7 +174,7 @@ def test_an_unknown_image_is_named_beside_the_known_ones() -> None:
     made = subprocess.run([builder.BUILD, "redis"], capture_output=True, text=True, check=False)
     assert (made.returncode, made.stderr) == (
         1,
-        "[base-images] no base image `redis`: there are elasticmq postgres python\n",
+        "[base-images] no base image `redis`: there are elasticmq haproxy postgres python\n",
     )
 
 

@@ -109,6 +109,11 @@ class Site(Checkout):
         assert made.returncode == 0
         return image
 
+    def replicas(self, service: str) -> str:
+        """Return how many replicas run, and how many are to."""
+        name = f"name={self.stack}_{service}"
+        return docker("service", "ls", "--filter", name, "--format", "{{.Replicas}}").stdout.strip()
+
     def serving(self) -> set[str]:
         """Return the images of the replicas that run."""
         rows = ok(self.run(["docker", "service", "ps", f"{self.stack}_app", "--format", "json"])).stdout.splitlines()
@@ -205,10 +210,11 @@ def test_a_service_is_scaled_and_a_deployment_leaves_it_at_that(site: Site) -> N
     image = site.version("scaled")
     ok(site.deploy(image))
     shown = ok(site.inv("deploy.status")).stdout
-    assert f"stack {site.stack}, release" in shown
+    assert f"stack {site.stack}, release 2: " in shown
     (row,) = (row for row in shown.splitlines() if f"{site.stack}_app " in row)
-    assert "2/2" in row
     assert image in row
+    # Old replicas count until they have drained.
+    within(60, lambda: site.replicas("app") == "2/2", "two replicas serve")
 
 
 def test_deployments_under_load_fail_no_request(site: Site) -> None:

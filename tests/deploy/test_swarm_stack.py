@@ -156,8 +156,8 @@ def test_what_docker_would_ignore_in_a_stack_file_is_written_as_it_reads_it(
         ({"ports": [{"target": 80, "published": "80-90"}]}, "name one port"),
         ({"volumes": [{"type": "bind", "source": "/here/app", "target": "/code"}]}, "mounts /here/app"),
         ({"tmpfs": ["/tmp:noexec"]}, "`size` and `mode` only"),
-        ({"environment": {"DB_HOST": "db"}}, "DB_HOST is `db`: no such service is part of the stack"),
-        ({"environment": {"BROKER": "sqs://db:9324"}}, "BROKER is `sqs://db:9324`"),
+        ({"environment": {"DB_HOST": "db"}}, "DB_HOST names `db`: no such service is part of the stack"),
+        ({"environment": {"BROKER": "sqs://key:secret@db:9324"}}, "BROKER names `db`"),
     ],
 )
 def test_what_swarm_would_get_wrong_is_refused(said: dict[str, Any], words: str) -> None:

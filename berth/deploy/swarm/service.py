@@ -123,9 +123,9 @@ def convert(
     )
 
 
-def paths(service: Definition, top: Definition) -> list[str]:
-    """Return the files and folders of this machine that ``service`` is shown."""
-    binds = [str(one["source"]) for one in service.get("volumes") or [] if one["type"] == "bind"]
+def paths(service: Definition, top: Definition, *, ours: bool) -> list[str]:
+    """Return the files and folders of this machine that ``service`` is shown; the project's own are refused some."""
+    binds = [str(one["source"]) for one in service.get("volumes") or [] if one["type"] == "bind" and not ours]
     files = [
         str(top[kind][one["source"]]["file"])
         for kind in ("configs", "secrets")

@@ -38,7 +38,10 @@ def parse(config: str) -> Document:
 
 def paths(config: Definition) -> list[str]:
     """Return the files and folders of this machine that the stack is to hold."""
-    return sorted({path for _, one in _services(config) for path in service.paths(one, config)})
+    own = _own_image(config)
+    return sorted(
+        {path for _, one in _services(config) for path in service.paths(one, config, ours=one["image"] == own)}
+    )
 
 
 def release(config: Definition, *, name: str, image: str, contents: Contents) -> Release:
@@ -122,7 +125,7 @@ def _check_hosts(config: Definition, services: Mapping[str, Definition]) -> None
     """:raises Refused: a variable names a service that is left out, such as the database of development, as a host."""
     missing = set(config["services"]) - set(services)
     found = {
-        f"{variable} is `{value}`"
+        f"{variable} names `{host}`"
         for one in services.values()
         for variable, value in (one.get("environment") or {}).items()
         for host in missing
@@ -130,7 +133,7 @@ def _check_hosts(config: Definition, services: Mapping[str, Definition]) -> None
     }
     if found:
         raise Refused(
-            f"{'; '.join(sorted(found))}: no such service is part of the stack. Name the one that the site is to use, "
+            f"{', '.join(sorted(found))}: no such service is part of the stack. Name the one that the site is to use, "
             "in .env or in DEPLOY_ENV_FILE, or add docker/docker-compose.demo.yml to DEPLOY_COMPOSE_FILE for its own"
         )
 
