@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from berth import env
 from berth.sessions import test_in_container
 
-__all__ = ["lint", "lock", "test", "test_django", "test_in_container", "types"]
+__all__ = ["kubernetes_proof", "lint", "lock", "test", "test_django", "test_in_container", "types"]
 
 nox.needs_version = ">=2026"
 # The fast ones first.
@@ -94,6 +94,13 @@ def test_django(session: nox.Session) -> None:
     variables = env.read(file, {}).values if file.exists() else {}
     session.chdir("app")
     session.run("pytest", f"--junitxml={report}", *session.posargs, env=on_this_host(variables) if variables else {})
+
+
+@nox.session(name="kubernetes-proof", default=False)
+def kubernetes_proof(session: nox.Session) -> None:
+    """Deploy to a real Kubernetes of one node, under load; as root, where `.ci/engine` has run."""
+    install(session, "locks/suite.txt")
+    session.run("pytest", "--junitxml=reports/junit-kubernetes.xml", ".ci/kubernetes", *session.posargs)
 
 
 @nox.session(default=False)

@@ -51,6 +51,8 @@ ALLOWED = {
     "berth/cli.py": ("signal write", "the same, and a pipe that nobody reads is closed"),
     "berth/ports.py": ("network", "a port is free if it can be bound"),
     "berth/env/create.py": ("write", "it makes and replaces `.env`, whole or not at all"),
+    "berth/deploy/swarm/files.py": ("write", "docker takes secrets and stack files from files only, for a moment"),
+    "berth/deploy/kubernetes/files.py": ("write", "it writes the kustomization of a release into `.berth`"),
     "berth/engines/docker/client.py": ("network", "a connection to the engine's socket costs less than its client"),
     "berth/engines/docker/mark.py": ("write", "it remembers in `.berth` that the services ran in Docker"),
     "berth/engines/docker/images.py": ("write", "it remembers in `.berth` what images were built from"),

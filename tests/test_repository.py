@@ -17,6 +17,9 @@ COMPOSE_FILES = sorted((ROOT / "docker").glob("docker-compose*.yml"))
 TEMPLATE = env.parse_template((ROOT / ".env.template").read_text())
 # Read by Compose itself and by Berth, not by the compose files.
 OF_COMPOSE = {"COMPOSE_FILE", "BERTH_ENGINE", "DB_SNAPSHOTS_KEPT", "DB_SNAPSHOTS_DAYS", "REGISTRY"} | {
+    "DEPLOY_COMPOSE_FILE",
+    "DEPLOY_ENV_FILE",
+    "DEPLOY_NAME",
     "KUBERNETES_OVERLAY",
     "KUBERNETES_NAMESPACE",
 }

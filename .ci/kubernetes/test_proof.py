@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 CLUSTER = HERE / "cluster"
 DEPLOYS = 5
 THREADS = 4
+PAGE = "/admin/login/"
 PATIENCE = 400
 
 BROKEN = "RUN echo 'raise RuntimeError(\"a broken release\")' > /home/web/code/app/wsgi.py"
@@ -29,6 +30,19 @@ resources: [../demo]
 patches:
   - target: {kind: Deployment, name: app}
     patch: '[{"op": "remove", "path": "/spec/template/spec/containers/0/lifecycle"}]'
+"""
+TASK = """
+import time
+from users.models import UserExport
+from users.tasks import export_users
+export = UserExport.objects.create()
+export_users.delay(export.pk)
+for _ in range(300):
+    export.refresh_from_db()
+    if export.status == export.Status.FINISHED:
+        break
+    time.sleep(0.1)
+print(export.status)
 """
 
 
@@ -45,11 +59,11 @@ class Load:
     """Requests to the Service of the site, from the node, until `stop`."""
 
     def __init__(self, address: str) -> None:
-        line = [CLUSTER, "run", sys.executable, HERE / "load.py", address, "/", str(THREADS)]
+        line = [CLUSTER, "run", sys.executable, HERE / "load.py", address, PAGE, str(THREADS)]
         self._process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def stop(self) -> Count:
-        answer, _ = self._process.communicate(timeout=30)
+        answer, _ = self._process.communicate(timeout=60)
         count = Count(**json.loads(answer))
         print(count)
         return count
@@ -64,7 +78,12 @@ class Site:
     def inv(self, *words: str) -> subprocess.CompletedProcess[str]:
         line = [sys.executable, "-m", "invoke", *words]
         done = subprocess.run(
-            line, cwd=self.checkout.root, env=self.checkout.environment, capture_output=True, text=True, timeout=PATIENCE
+            line,
+            cwd=self.checkout.root,
+            env=self.checkout.environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
         )
         print(done.stdout, done.stderr, sep="\n")
         return done
@@ -88,7 +107,9 @@ class Site:
         """Make releases of the image that is shipped, and give them to the cluster."""
         for release in releases:
             recipe = f"FROM {self.image('prod')}\nUSER 0\n{line}\nUSER 10001:10001\nLABEL release={release}\n"
-            subprocess.run(["docker", "build", "--quiet", "--tag", self.image(release), "-"], input=recipe, text=True, check=True)
+            subprocess.run(
+                ["docker", "build", "--quiet", "--tag", self.image(release), "-"], input=recipe, text=True, check=True
+            )
         subprocess.run([CLUSTER, "load", *map(self.image, releases)], check=True)
 
     def load(self) -> Load:
@@ -103,7 +124,7 @@ def cluster() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def site(cluster: None, engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A site that serves its release `r0`."""
     programs = tmp_path_factory.mktemp("bin")
     kubectl = programs / "kubectl"
@@ -134,6 +155,11 @@ def test_deploys_in_a_row_under_load_fail_no_request(site: Site) -> None:
     assert site.running() == (site.image(releases[-1]), 2)
     assert count.requests > 500
     assert count.failed == 0, count.failures
+
+
+def test_a_task_that_a_server_sends_is_worked_on(site: Site) -> None:
+    said = site.kubectl("exec", "deployment/app", "--", "python", "manage.py", "shell", "--command", TASK)
+    assert said.splitlines()[-1] == "finished"
 
 
 def test_a_broken_version_leaves_the_old_one_serving_and_is_taken_back(site: Site) -> None:

@@ -39,6 +39,7 @@ def test_the_recipes_of_the_repository_fill_the_image_variables() -> None:
         "PYTHON_IMAGE": "local/python:3.13",
         "POSTGRES_IMAGE": "local/postgres:18",
         "BROKER_IMAGE": "local/elasticmq:1.7.1",
+        "BALANCER_IMAGE": "local/haproxy:3.2",
     }
 
 
@@ -173,7 +174,7 @@ def test_an_unknown_image_is_named_beside_the_known_ones() -> None:
     made = subprocess.run([builder.BUILD, "redis"], capture_output=True, text=True, check=False)
     assert (made.returncode, made.stderr) == (
         1,
-        "[base-images] no base image `redis`: there are elasticmq postgres python\n",
+        "[base-images] no base image `redis`: there are elasticmq haproxy postgres python\n",
     )
 
 

@@ -19,8 +19,6 @@ class Workload(NamedTuple):
     revision: int
     """0 where it has none yet."""
     replicas: int
-    selector: str
-    """Which pods are its own."""
 
 
 class Pod(NamedTuple):
@@ -52,7 +50,6 @@ def deployments(text: str) -> dict[str, Workload]:
         one["metadata"]["name"]: Workload(
             revision=int(one["metadata"].get("annotations", {}).get(_REVISION, 0)),
             replicas=one["spec"]["replicas"],
-            selector=",".join(f"{key}={value}" for key, value in one["spec"]["selector"]["matchLabels"].items()),
         )
         for one in items(text)
     }

@@ -65,7 +65,7 @@ def files(stack: Stack, manifests: Manifests, release: Release, *, base: str) ->
     secret: dict[str, dict[str, str]] = {}
     for service in stack.names():
         for name, value in stack.environment(service).items():
-            hidden = is_secret(name) or _PASSWORD.search(value) is not None
+            hidden = is_secret(name) or _PASSWORD.search(value) is not None or not _is_plain(value)
             (secret if hidden else plain).setdefault(service, {})[name] = value
     made: dict[str, str] = {}
     kustomization: dict[str, Any] = {
@@ -83,6 +83,11 @@ def files(stack: Stack, manifests: Manifests, release: Release, *, base: str) ->
         ],
     }
     return {"kustomization.yaml": json.dumps(kustomization, indent=2) + "\n", **made}
+
+
+def _is_plain(value: str) -> bool:
+    """Tell whether kustomize leaves a value as it is where it writes it as YAML; in a Secret it leaves any."""
+    return all(character.isprintable() or character in "\t\n" for character in value)
 
 
 def hosts(environment: Mapping[str, str]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -12,13 +11,15 @@ from subprocess import CompletedProcess
 
 from invoke import Context
 
-from berth import engines, process
+from berth import process, project
 from berth.compose import release
 from berth.compose.config import Stack
-from berth.deploy.kubernetes import cluster, overlay
+from berth.deploy import released
+from berth.deploy.kubernetes import cluster, files, overlay
 from berth.deploy.kubernetes.lines import FIRST, JOBS, STEP, Kubectl
 from berth.deploy.kubernetes.manifests import Manifests
 from berth.deploy.kubernetes.why import Why
+from berth.engines.docker.engine import Docker
 from berth.env import prepare
 from berth.errors import Refused
 
@@ -42,27 +43,27 @@ class Kubernetes:
 
     def __init__(self, c: Context, context: str | None = None) -> None:
         self.c = c
-        self._docker = engines.docker_engine(c)
-        self.here = self._docker.here
+        # No engine has to answer: its client resolves the compose files, and the cluster has the images.
+        self.here = project.current(c)
+        prepare.check(self.here)
         variable = "KUBERNETES_NAMESPACE" if self._value("KUBERNETES_NAMESPACE") else "COMPOSE_PROJECT_NAME"
         self._kubectl = Kubectl(overlay.check_namespace(self._value(variable), variable), context)
         self._why = Why(self._read, self._kubectl)
 
     def deploy(self, image: str | None = None) -> None:
         before = cluster.deployments(self._read(self._kubectl.get_json("deployments")).stdout)
-        folder = self._write(image or self._image_of_commit(), before)
+        base = self._base()
+        manifests = Manifests(self._read(self._kubectl.render(base)).stdout)
+        folder = self._write(image or released.image(self.c, self.here, self._stack), base, manifests, before)
         if any(job.state == "running" for job in self._jobs()):
             raise Refused(f"the migrations of another deployment run: see `{self._shown('jobs')}`, and try again later")
         self._run(self._kubectl.delete_jobs())
         self._run(self._kubectl.apply(folder, selector=FIRST))
-        if self.c.config.run.dry:
-            return
-        rendered = Manifests(self._read(self._kubectl.render(folder)).stdout)
-        first = rendered.staying({STEP: "prepare"})
+        first = manifests.staying({STEP: "prepare"})
         self._follow(first, {}, limit=PREPARATION)
         self._await_jobs()
         self._run(self._kubectl.apply(folder))
-        self._follow([workload for workload in rendered.staying() if workload not in first], before)
+        self._follow([workload for workload in manifests.staying() if workload not in first], before)
         self._tidy()
 
     def status(self) -> None:
@@ -71,13 +72,23 @@ class Kubernetes:
     def rollback(self) -> None:
         deployments = cluster.deployments(self._read(self._kubectl.get_json("deployments")).stdout)
         sets = self._read(self._kubectl.get_json("replicasets")).stdout
-        able = [name for name in self._own(deployments) if len(cluster.revisions(sets, name)) > 1]
-        if not able:
-            raise Refused(f"there is no version before the running one in the namespace `{self._kubectl.namespace}`")
-        for name in able:
-            self._run(self._kubectl.undo(f"deployment/{name}"))
-        for name in able:
+        there = {name: cluster.revisions(sets, name) for name in self._own(deployments)}
+        older = {
+            name: max(earlier)
+            for name, found in there.items()
+            if (earlier := [number for number in found if number < deployments[name].revision])
+        }
+        if not older:
+            raise Refused(
+                f"there is no version before the running one in the namespace `{self._kubectl.namespace}`: nothing was "
+                "changed"
+            )
+        for name, revision in older.items():
+            self._run(self._kubectl.undo(f"deployment/{name}", revision))
+        for name in older:
             self._run(self._kubectl.follow(f"deployment/{name}"))
+        # The next rollback leads further back, and not to what this one has left.
+        self._run(self._kubectl.delete("replicasets", [there[name][deployments[name].revision] for name in older]))
 
     def scale(self, replicas: Mapping[str, int]) -> None:
         there = self._own(cluster.deployments(self._read(self._kubectl.get_json("deployments")).stdout))
@@ -95,15 +106,14 @@ class Kubernetes:
     @cached_property
     def _stack(self) -> Stack:
         """The services as they are in the image that is shipped."""
-        files = prepare.compose_files(self.here)
-        added = [] if PROD_FILE in files or not (self.here.root / PROD_FILE).exists() else [PROD_FILE]
+        names = prepare.compose_files(self.here)
+        added = [] if PROD_FILE in names or not (self.here.root / PROD_FILE).exists() else [PROD_FILE]
         variables = {
             **release.variables(""),
-            # Compose looks for .env beside the first file as soon as COMPOSE_FILE does not come from .env itself.
-            "COMPOSE_ENV_FILES": ".env",
-            "COMPOSE_FILE": os.pathsep.join([*files, *added]),
+            "COMPOSE_ENV_FILES": released.env_files(self.here),
+            "COMPOSE_FILE": os.pathsep.join([*names, *added]),
         }
-        return self._docker.under(variables).stack()
+        return Docker(self.c, self.here, variables).stack()
 
     def _own(self, deployments: Mapping[str, cluster.Workload]) -> list[str]:
         """Return the Deployments that run the project's own image."""
@@ -114,29 +124,26 @@ class Kubernetes:
             if name in self._stack.names() and self._stack.definition(name)["image"] == image
         ]
 
-    def _image_of_commit(self) -> str:
-        asked = (process.capture(self.c, line, cwd=self.here.root) for line in (release.revision(), release.changes()))
-        tag = release.name(*(answer.stdout for answer in asked))
-        if not tag:
-            raise Refused("there is no commit to deploy: name an image, as in `--image registry.example.com/site:1.0`")
-        image = str(self._stack.definition(self._stack.with_role("app"))["image"])
-        return f"{image.rpartition(':')[0]}:{tag}"
+    def _base(self) -> str:
+        """Return the folder of the project's own kustomization, as seen from its root.
 
-    def _write(self, image: str, before: Mapping[str, cluster.Workload]) -> str:
-        """Write the kustomization of the release, and return its folder as seen from the project's root."""
-        name = self._value("KUBERNETES_OVERLAY") or "production"
-        base = f"{OVERLAYS}/{name}"
-        if not (self.here.root / base / "kustomization.yaml").is_file():
+        :raises Refused: KUBERNETES_OVERLAY names none.
+        """
+        folder = f"{OVERLAYS}/{self._value('KUBERNETES_OVERLAY') or 'production'}"
+        if not (self.here.root / folder / "kustomization.yaml").is_file():
             raise Refused(
-                f"there is no {base}/kustomization.yaml: set KUBERNETES_OVERLAY in .env to a folder of {OVERLAYS}"
+                f"there is no {folder}/kustomization.yaml: set KUBERNETES_OVERLAY in .env to a folder of {OVERLAYS}"
             )
-        manifests = Manifests(self._read(self._kubectl.render(base)).stdout)
+        return folder
+
+    def _write(self, image: str, base: str, manifests: Manifests, before: Mapping[str, cluster.Workload]) -> str:
+        """Write the kustomization of the release, and return its folder as seen from the project's root."""
         replicas = {name: workload.replicas for name, workload in before.items()}
         wanted = overlay.Release(self._kubectl.namespace, image, replicas)
         made = overlay.files(self._stack, manifests, wanted, base=f"../../{base}")
         folder = self.here.state / WRITTEN
         if not self.c.config.run.dry:
-            _replace(folder, made)
+            files.replace(folder, made)
         return str(folder.relative_to(self.here.root))
 
     # --- The steps -----------------------------------------------------------
@@ -149,6 +156,8 @@ class Kubernetes:
 
         :raises Refused: they failed, or cannot start: nothing was replaced.
         """
+        if self.c.config.run.dry:
+            return
         print(f"waiting for the jobs of {STEP}=migrate", file=sys.stderr, flush=True)
         while running := [job for job in self._jobs() if job.state != "done"]:
             for job in running:
@@ -217,15 +226,3 @@ class Kubernetes:
         if answer.returncode != 0:
             raise Refused(f"`{process.line(line)}` failed: {answer.stderr.strip()}", code=answer.returncode)
         return answer
-
-
-def _replace(folder: os.PathLike[str], files: Mapping[str, str]) -> None:
-    """Make ``folder`` hold these files only, readable by its owner."""
-    shutil.rmtree(folder, ignore_errors=True)
-    os.makedirs(folder, mode=0o700)
-    for name, content in files.items():
-        path = os.path.join(folder, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(content)

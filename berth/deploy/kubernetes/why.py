@@ -44,7 +44,8 @@ class Why:
     def _told(self, pod: Pod) -> str:
         events = self._read(self._kubectl.get_json("events")).stdout
         parts = [pod.said, *cluster.complaints(events, pod.name)[-2:], self._last_lines(pod)]
-        return f"pod {pod.name}: " + "\n".join(filter(None, parts))
+        # The condition of a pod may say what an event says.
+        return f"pod {pod.name}: " + "\n".join(dict.fromkeys(filter(None, parts)))
 
     def _last_lines(self, pod: Pod) -> str:
         for previous in [True, False] if pod.restarts else [False]:

@@ -6,7 +6,7 @@ What Swarm would ignore or refuse is refused here, unless leaving it out changes
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -70,7 +70,8 @@ class Converted(NamedTuple):
 
 
 def hashed(name: str, content: bytes) -> File:
-    return File(f"{name}-{sha256(content).hexdigest()[:12]}", content)
+    """Return a file under a name that says what it holds; Swarm takes 64 characters."""
+    return File(f"{name[:51].rstrip('-_.')}-{sha256(content).hexdigest()[:12]}", content)
 
 
 def convert(
@@ -84,7 +85,7 @@ def convert(
 ) -> Converted:
     """Return what ``service`` is in a stack file.
 
-    :param contents: the files below each path that `paths` names, by their paths in it; one that is a file itself: `""`.
+    :param contents: the files below each of `paths`, by their paths in it; one that is a file itself: `""`.
     :param top: the whole configuration, for the files behind the names of configs and secrets.
     :param ours: its image is the project's, which reads `NAME_FILE` in place of each `NAME`.
     :param job: it runs once and ends.
@@ -96,16 +97,12 @@ def convert(
     environment, secrets = _environment(service, stack, ours=ours)
     volumes, configs = _volumes(service, contents, stack)
     owner = _owner(service)
-    named = [
-        *(
-            {"source": file.name, "target": target, "mode": 0o400 if owner else 0o444, **owner}
-            for target, file in secrets
-        ),
-        *_references(service.get("secrets"), top.get("secrets", {}), contents, stack=stack, into=(found := [])),
-    ]
-    shown = [
-        *({"source": file.name, "target": target, "mode": 0o555 if runs else 0o444} for target, file, runs in configs),
-        *_references(service.get("configs"), top.get("configs", {}), contents, stack=stack, into=(more := [])),
+    access = {"mode": 0o400, **owner} if owner else {"mode": 0o444}
+    named, more_secrets = _references("secrets", service, top, contents)
+    shown, more_configs = _references("configs", service, top, contents)
+    named += [{"source": file.name, "target": target, **access} for target, file in secrets]
+    shown += [
+        {"source": file.name, "target": target, "mode": 0o555 if runs else 0o444} for target, file, runs in configs
     ]
     ports = [_port(name, port) for port in service.get("ports") or []]
     alone = any(port.get("mode") == "host" for port in ports) or any(one["type"] == "volume" for one in volumes)
@@ -121,12 +118,14 @@ def convert(
         if value
     }
     made["deploy"] = _job(service) if job else defaults.deploy(dict(service.get("deploy") or {}), alone=alone)
-    return Converted(made, [file for _, file in secrets] + found, [file for _, file, _ in configs] + more)
+    return Converted(
+        made, [file for _, file in secrets] + more_secrets, [file for _, file, _ in configs] + more_configs
+    )
 
 
-def paths(service: Definition, top: Definition) -> list[str]:
-    """Return the files and folders of this machine that ``service`` is shown."""
-    binds = [str(one["source"]) for one in service.get("volumes") or [] if one["type"] == "bind"]
+def paths(service: Definition, top: Definition, *, ours: bool) -> list[str]:
+    """Return the files and folders of this machine that ``service`` is shown; the project's own are refused some."""
+    binds = [str(one["source"]) for one in service.get("volumes") or [] if one["type"] == "bind" and not ours]
     files = [
         str(top[kind][one["source"]]["file"])
         for kind in ("configs", "secrets")
@@ -138,10 +137,11 @@ def paths(service: Definition, top: Definition) -> list[str]:
 
 def _check(name: str, service: Definition, *, ours: bool) -> None:
     binds = [one["source"] for one in service.get("volumes") or [] if one["type"] == "bind"]
+    binds = [source for source in binds if source != "/dev/null"]
     if ours and binds:
         raise Refused(
-            f"the service {name} mounts {binds[0]}, which no other node has, over what is in the image: take that back in "
-            "docker/docker-compose.swarm.yml, by `volumes: !reset []`"
+            f"the service {name} mounts {binds[0]}, which no other node has, over what is in the image: take that back "
+            "in docker/docker-compose.swarm.yml, by `volumes: !reset []`"
         )
     said = {key for key, value in service.items() if value is not None}
     more = said - KEPT - CONVERTED - LEFT_OUT - {"security_opt"}
@@ -149,8 +149,8 @@ def _check(name: str, service: Definition, *, ours: bool) -> None:
         more.add("security_opt")
     if more:
         raise Refused(
-            f"the service {name} says {', '.join(f'`{key}`' for key in sorted(more))}, which Docker Swarm cannot do: take "
-            "it back in docker/docker-compose.swarm.yml, by `!reset null`"
+            f"the service {name} says {', '.join(f'`{key}`' for key in sorted(more))}, which Docker Swarm cannot do: "
+            "take it back in docker/docker-compose.swarm.yml, by `!reset null`"
         )
 
 
@@ -178,27 +178,23 @@ def _owner(service: Definition) -> dict[str, str]:
 
 
 def _references(
-    said: Sequence[Definition] | None,
-    files: Definition,
-    contents: Mapping[str, Mapping[str, bytes]],
-    *,
-    stack: str,
-    into: list[File],
-) -> list[dict[str, Any]]:
-    """Return what a service says of configs or secrets under the names of their contents.
+    kind: str, service: Definition, top: Definition, contents: Mapping[str, Mapping[str, bytes]]
+) -> tuple[list[dict[str, Any]], list[File]]:
+    """Return what a service says of configs or secrets, under the names of their contents, and these.
 
-    :param into: gets the files.
+    :param kind: "configs" or "secrets".
     """
-    found = []
-    for one in said or []:
-        file = files[one["source"]]
+    said: list[dict[str, Any]] = []
+    files: list[File] = []
+    for one in service.get(kind) or []:
+        source = top[kind][one["source"]]
         rest = {key: _mode(value) if key == "mode" else value for key, value in one.items()}
-        if file.get("external"):
-            found.append(rest | {"source": str(file.get("name", one["source"]))})
-        elif file["file"] != "/dev/null":  # which stands for none
-            into.append(hashed(f"{stack}_{one['source']}", contents[str(file["file"])][""]))
-            found.append({"target": one["source"], **rest, "source": into[-1].name})
-    return found
+        if source.get("external"):
+            said.append(rest | {"source": str(source.get("name", one["source"]))})
+        elif source["file"] != "/dev/null":  # which stands for none
+            files.append(hashed(f"{top['name']}_{one['source']}", contents[str(source["file"])][""]))
+            said.append({"target": one["source"], **rest, "source": files[-1].name})
+    return said, files
 
 
 def _mode(value: object) -> int:
@@ -219,7 +215,7 @@ def _volumes(
         elif one["source"] != "/dev/null":
             for path, content in sorted(contents[str(one["source"])].items()):
                 target = f"{one['target']}/{path}".rstrip("/")
-                name = re.sub(r"[^a-zA-Z0-9_.-]", "-", target.rpartition("/")[2])[:32]
+                name = re.sub(r"[^a-zA-Z0-9_.-]", "-", target.rpartition("/")[2])
                 configs.append((target, hashed(f"{stack}_{name}", content), content.startswith(b"#!")))
     return volumes, configs
 
@@ -244,15 +240,18 @@ def _tmpfs(said: str) -> dict[str, Any]:
 
 
 def _bytes(said: str) -> int:
-    number, unit = re.fullmatch(r"(\d+)([kmg]?)b?", said.lower()).groups()
-    return int(number) * 1024 ** " kmg".index(unit or " ")
+    read = re.fullmatch(r"(\d+)([kmg]?)b?", said.lower())
+    if read is None:
+        raise Refused(f"`{said}` is no size: write one such as 64m")
+    power: int = 1024 ** " kmg".index(read[2] or " ")
+    return int(read[1]) * power
 
 
 def _port(name: str, port: Definition) -> dict[str, Any]:
     published = str(port.get("published") or "")
     if port.get("host_ip", "0.0.0.0") != "0.0.0.0":
         raise Refused(
-            f"the service {name} publishes its port {port['target']} on {port['host_ip']}, which Docker Swarm cannot do: "
+            f"the service {name} publishes its port {port['target']} on {port['host_ip']}, which Docker Swarm cannot: "
             "take it back in docker/docker-compose.swarm.yml, by `ports: !reset []`"
         )
     if not published.isdecimal():

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from berth.compose.config import ROLE
+from berth.compose.config import Stack
 from berth.deploy.swarm import service
 from berth.deploy.swarm.service import Definition, File
 from berth.errors import Refused
@@ -38,7 +38,10 @@ def parse(config: str) -> Document:
 
 def paths(config: Definition) -> list[str]:
     """Return the files and folders of this machine that the stack is to hold."""
-    return sorted({path for _, one in _services(config) for path in service.paths(one, config)})
+    own = _own_image(config)
+    return sorted(
+        {path for _, one in _services(config) for path in service.paths(one, config, ours=one["image"] == own)}
+    )
 
 
 def release(config: Definition, *, name: str, image: str, contents: Contents) -> Release:
@@ -114,17 +117,15 @@ def _services(config: Definition) -> Iterable[tuple[str, Definition]]:
 
 
 def _own_image(config: Definition) -> str:
-    for one in config["services"].values():
-        if (one.get("labels") or {}).get(ROLE) == "app":
-            return str(one["image"])
-    raise Refused(f"no service has the label `{ROLE}: app`: give it to the one that serves the project")
+    read = Stack(json.dumps(config))
+    return str(read.definition(read.with_role("app"))["image"])
 
 
 def _check_hosts(config: Definition, services: Mapping[str, Definition]) -> None:
     """:raises Refused: a variable names a service that is left out, such as the database of development, as a host."""
     missing = set(config["services"]) - set(services)
     found = {
-        f"{variable} is `{value}`"
+        f"{variable} names `{host}`"
         for one in services.values()
         for variable, value in (one.get("environment") or {}).items()
         for host in missing
@@ -132,8 +133,8 @@ def _check_hosts(config: Definition, services: Mapping[str, Definition]) -> None
     }
     if found:
         raise Refused(
-            f"{'; '.join(sorted(found))}: no such service is part of the stack. Name the one that the site is to use, in "
-            ".env or in front of the command; or add docker/docker-compose.demo.yml to DEPLOY_COMPOSE_FILE for one of each"
+            f"{', '.join(sorted(found))}: no such service is part of the stack. Name the one that the site is to use, "
+            "in .env or in DEPLOY_ENV_FILE, or add docker/docker-compose.demo.yml to DEPLOY_COMPOSE_FILE for its own"
         )
 
 

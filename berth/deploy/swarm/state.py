@@ -7,7 +7,6 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-ENDED = ("completed", "rollback_completed", "paused", "rollback_paused")
 FAILED = ("rollback_completed", "paused", "rollback_paused")
 GIVEN_UP = 3
 """After that many failed tasks a new service, which has no version to go back to, counts as failed."""
@@ -106,8 +105,10 @@ def is_done(now: Service, before: Service | None) -> bool:
     """
     if now.everywhere and not now.wanted:
         return False  # the nodes are still being counted
+    if _has_begun(now, before):
+        return now.update == "completed" and now.running >= now.wanted
     if before is not None and now.template != before.template and now.wanted:
-        return now.update == "completed" and now.started != before.started and now.running >= now.wanted
+        return False  # the engine has not begun to replace it
     return now.running >= now.wanted
 
 
@@ -116,11 +117,16 @@ def has_failed(now: Service, before: Service | None, failures: int) -> bool:
 
     :param failures: how many of its tasks have failed since the change.
     """
+    if _has_begun(now, before):
+        return now.update in FAILED
     if before is not None and now.template != before.template:
-        return now.started != before.started and now.update in FAILED
-    # After a rollback it is made of what it was made of before.
-    rolled_back = before is not None and now.started != before.started and now.update in FAILED
-    return rolled_back or failures >= GIVEN_UP
+        return False
+    return failures >= GIVEN_UP
+
+
+def _has_begun(now: Service, before: Service | None) -> bool:
+    """Tell whether the engine has begun an update. At the end of a rollback a service is made of the same as before."""
+    return before is not None and bool(now.update) and now.started != before.started
 
 
 def progress(found: Mapping[str, Service]) -> str:

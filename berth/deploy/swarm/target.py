@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Collection, Mapping
@@ -45,6 +46,8 @@ class Swarm:
             raise Refused(
                 f"DEPLOY_NAME is `{project}`, as the containers and volumes of development are called: choose another"
             )
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,39}", self.name):
+            raise Refused(f"DEPLOY_NAME is `{self.name}`: use up to 40 lower-case letters, digits, `-` and `_`")
         self._cluster = Cluster(c, self.here, self.name, context)
         self._cluster.check()
 
@@ -112,8 +115,8 @@ class Swarm:
         image = image or self._released(Stack(config))
         if not stack.is_of_a_registry(image) and not self._cluster.has_image(image):
             raise Refused(
-                f"the engine has no image {image}: type `{self.here.command()} build --prod`, or name a released one by "
-                "`--image`; to carry one to another engine, `docker save IMAGE | docker --context CONTEXT load`"
+                f"the engine has no image {image}: type `{self.here.command()} build --prod`, or name a released one "
+                "by `--image`; to carry one to another engine, `docker save IMAGE | docker --context CONTEXT load`"
             )
         read = stack.parse(config)
         return stack.release(read, name=self.name, image=image, contents=files.read(stack.paths(read)))

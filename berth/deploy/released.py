@@ -1,0 +1,41 @@
+"""Find what a deployment starts from: the image of the commit, and the files that hold the values of production."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from invoke import Context
+
+from berth import process
+from berth.compose import release
+from berth.compose.config import Stack
+from berth.env import prepare
+from berth.errors import Refused
+from berth.project import Project
+
+
+def env_files(here: Project) -> str:
+    """Return what Compose takes as COMPOSE_ENV_FILES: `.env`, and DEPLOY_ENV_FILE above it.
+
+    :raises Refused: there is no such file.
+    """
+    own = prepare.value(here, "DEPLOY_ENV_FILE")
+    if own and not Path(here.root, own).is_file():
+        raise Refused(f"DEPLOY_ENV_FILE is `{own}`, and there is no such file: write it, with the values of production")
+    return f".env,{own}" if own else ".env"
+
+
+def image(c: Context, here: Project, stack: Stack) -> str:
+    """Return the image of the commit that is checked out, as `build --prod` names it.
+
+    :raises Refused: the checkout holds more than the commit, or there is none.
+    """
+    asked = (process.capture(c, line, cwd=here.root) for line in (release.revision(), release.changes()))
+    found = release.name(*(answer.stdout for answer in asked))
+    if not found:
+        raise Refused("this folder is no git repository, whose commit names the image: name it by `--image`")
+    repository = str(stack.definition(stack.with_role("app"))["image"]).rpartition(":")[0]
+    named = f"{repository}:{found}"
+    if found.endswith("-dirty"):
+        raise Refused(f"there are changes that are not committed: commit them, or deploy them by `--image {named}`")
+    return named
