@@ -11,6 +11,7 @@ from berth.init import databases, installing, serving, variables
 from berth.init.plan import Node, Plan
 from berth.init.reading import place, table, text, version, words
 from berth.inspect import Facts
+from berth.project import TASKS
 
 USUAL_PYTHON = "3.13"
 LIKELY_PATHS = ("/admin/login/", "/", "/accounts/login/", "/login/", "/api/")
@@ -43,6 +44,7 @@ def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], nam
     return Plan(
         name=name,
         folder=_free(("docker", "berth-docker"), paths),
+        tasks=_free(("tasks.py", TASKS), paths),
         env_template=f"{env_file}.template",
         env_file=env_file,
         django=folder,
