@@ -48,8 +48,8 @@ def _head(plan: Plan) -> str:
 #
 #   PYTHON_IMAGE ── base ── installer ── packages ── run-time ── code ──► dev, prod
 #
-# The project's packages come from its own lock, by its own tool; install_packages.py builds what has no wheel, in a stage
-# that no image keeps. There is no `# syntax=` line: it would pull an image.
+# The project's packages come from its own lock, by its own tool; install_packages.py builds what has no wheel, in a
+# stage that no image keeps. There is no `# syntax=` line: it would pull an image.
 ARG PYTHON_IMAGE=python:{plan.python}-slim-trixie
 """
 
@@ -107,7 +107,9 @@ def _packages(plan: Plan, name: str) -> str:
     folders: dict[str, list[str]] = {}
     for file in plan.install.files:
         folders.setdefault(file.rpartition("/")[0], []).append(file)
-    lines += [f"COPY {_json([*found, f'/requirements/{folder}/'.replace('//', '/')])}" for folder, found in folders.items()]
+    lines += [
+        f"COPY {_json([*found, f'/requirements/{folder}/'.replace('//', '/')])}" for folder, found in folders.items()
+    ]
     lines += [f"RUN {CACHE} {APT} {SECRETS} \\", f"    {_theirs(plan, name)}"]
     if plan.install.ours or has_celery(plan):
         lines += [

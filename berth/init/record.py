@@ -40,17 +40,15 @@ class Record:
 
 
 def command(manage: str, *words: str) -> list[str]:
-    """Return what to run in a container in the place of `python MANAGE WORDS`; the recorder need not be in its image."""
+    """Return what to run in a container in the place of `python MANAGE WORDS`; its image need not hold the recorder."""
     return ["python", "-c", RECORDER.read_text(encoding="utf-8"), "-", manage, *words]
 
 
 def parse(output: str) -> Record:
-    """Return what the recorder has printed, among all that the project did; nothing at all when it did not get so far."""
+    """Return what the recorder has printed, among all that the project did; nothing when it did not get so far."""
     said = next((line for line in reversed(output.splitlines()) if line.startswith(MARK)), "")
     if not said:
         return Record()
     report = json.loads(said.removeprefix(MARK))
-    variables = {
-        name: Read(each["set"], each["default"], each["where"]) for name, each in report["variables"].items()
-    }
+    variables = {name: Read(each["set"], each["default"], each["where"]) for name, each in report["variables"].items()}
     return Record(variables, report["settings"])

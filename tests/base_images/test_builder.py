@@ -64,7 +64,9 @@ def test_of_the_recipes_for_one_variable_the_project_gets_the_one_that_stands_fo
 
 
 def test_a_python_that_no_recipe_has_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(Refused, match=r"made for Python 3\.8 .* packages give 3\.9, 3\.10, 3\.11, 3\.12, 3\.13, 3\.14:"):
+    with pytest.raises(
+        Refused, match=r"made for Python 3\.8 .* packages give 3\.9, 3\.10, 3\.11, 3\.12, 3\.13, 3\.14:"
+    ):
         builder.used(builder.read_recipes(FOLDER), {"PYTHON_IMAGE": "python:3.8-slim"})
 
 

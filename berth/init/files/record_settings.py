@@ -39,7 +39,7 @@ def note(name: object, has_default: bool) -> None:
     frames = [frame for frame in traceback.extract_stack() if frame.filename not in {HERE, os.__file__}]
     frames = [frame for frame in frames if not frame.filename.startswith("<")]
     own = [frame for frame in frames if not re.search(r"/site-packages/|/lib/python", frame.filename)]
-    where = (own or frames or [None])[-1]
+    where = next(reversed(own or frames), None)
     known = FOUND.setdefault(name, {
         "set": name in RAW, "default": has_default, "where": f"{where.filename}:{where.lineno}" if where else "",
     })  # fmt: skip
@@ -98,11 +98,11 @@ def main() -> None:
     sys.argv = sys.argv[2:]
     sys.path[0] = str(Path(manage).absolute().parent)
     recorder = Recorder(RAW._data, RAW.encodekey, RAW.decodekey, RAW.encodevalue, RAW.decodevalue)  # type: ignore[attr-defined]
-    os.environ = recorder
+    os.environ = recorder  # noqa: B003  # the object that is asked, not what is in it
     try:
         runpy.run_path(manage, run_name="__main__")
     finally:
-        os.environ = RAW
+        os.environ = RAW  # noqa: B003
         report = {"variables": dict(sorted(FOUND.items())), "settings": settings()}
         text = json.dumps(report, default=str)
         if target == "-":
