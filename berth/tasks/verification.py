@@ -16,7 +16,7 @@ from berth.engines.docker.engine import Docker
 from berth.env import prepare
 from berth.errors import Refused
 from berth.init import flow, record, repairs
-from berth.init.plan import Plan
+from berth.init.plan import CODE, Plan
 
 ROUNDS = 5
 """Repairs that are tried before we give up."""
@@ -95,7 +95,11 @@ class _Trial:
                 f"{wrong}: type `berth init --remove`, and `berth init --answer database=postgresql`, or set what its "
                 f"settings read in {self.plan.env_file}"
             )
-        unset = [name for name, read in found.variables.items() if not read.is_set and not read.has_default]
+        unset = [
+            name
+            for name, read in found.variables.items()
+            if not read.is_set and not read.has_default and read.where.startswith(f"{CODE}/")
+        ]
         if unset:
             print(f"note: read without a default, and not set: {', '.join(unset)}", file=sys.stderr)
         if (found.settings or {}).get("SECURE_SSL_REDIRECT"):
