@@ -16,6 +16,10 @@ from invoke.exceptions import CollectionNotFound, ParseError, UnexpectedExit
 from berth import __version__, terminal
 from berth.arguments import Parser
 from berth.errors import PIPE_CLOSED, Refused, expected
+from berth.project import TASKS
+
+OUTSIDE = frozenset({"init", "inspect"})
+"""The tasks of `berth.tasks.outside`, which need no tasks.py."""
 
 
 class Berth(Program):
@@ -65,17 +69,21 @@ class Berth(Program):
         return parser
 
     def load_collection(self) -> None:
+        first = next((word for word in self.argv[1:] if not word.startswith("-")), "")
+        if first in OUTSIDE:
+            # Before Berth is there a tasks.py is the project's own, and runs at no price.
+            from berth.tasks import outside  # it loads all tasks, which tasks.py does elsewhere
+
+            self.collection = outside()
+            return
+        here = Path.cwd()
+        if not self.args.collection.value and any((each / TASKS).is_file() for each in (here, *here.parents)):
+            self.args.collection.value = TASKS.removesuffix(".py")
         try:
             super().load_collection()
         except Exit as error:
             if not isinstance(missing := error.__context__, CollectionNotFound):
                 raise
-            from berth.tasks import outside  # it loads all tasks, which tasks.py does elsewhere
-
-            tasks = outside()
-            if set(self.argv[1:]) & set(tasks.task_names):
-                self.collection = tasks
-                return
             raise Refused(
                 f"there is no {missing.name}.py in {missing.start} or a folder above it: "
                 f"change to the folder of a project, and type `{self.binary} --list`"

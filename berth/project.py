@@ -9,6 +9,8 @@ from typing import NamedTuple
 from invoke import Context
 
 STATE = ".berth"
+TASKS = "berth_tasks.py"
+"""What stands in for tasks.py where the project has one of its own."""
 
 
 class Project(NamedTuple):
@@ -21,11 +23,13 @@ class Project(NamedTuple):
 
     @property
     def env_file(self) -> Path:
-        return self.root / ".env"
+        return self.root / self.env_template.name.removesuffix(".template")
 
     @property
     def env_template(self) -> Path:
-        return self.root / ".env.template"
+        """The manual of the variables; `berth init` gives it another name where the project has a `.env` of its own."""
+        own = self.root / ".env.berth.template"
+        return own if own.exists() else self.root / ".env.template"
 
     @property
     def reports(self) -> Path:
@@ -48,7 +52,12 @@ class Project(NamedTuple):
         return self.root / STATE
 
     def command(self) -> str:
-        """Return what a user types to run a task here: the launcher, where the project has one."""
+        """Return what a user types to run a task here: the launcher, where the project has one.
+
+        `inv` would read a tasks.py that is the project's own; `berth` reads berth_tasks.py first.
+        """
+        if (self.root / TASKS).exists():
+            return "berth"
         return "./inv" if (self.root / "inv").exists() else "inv"
 
 

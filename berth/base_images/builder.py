@@ -65,7 +65,9 @@ def _recipe(name: str, text: str) -> Recipe:
     values = assignments(text)
     if missing := [key for key in ("VARIABLE", "TAG") if not values.get(key)]:
         raise ValueError(f"{' and '.join(missing)} not set")
-    return Recipe(name, values["VARIABLE"], values["TAG"], values.get("BASE") or None, tuple(values.get("FOR", "").split()))
+    return Recipe(
+        name, values["VARIABLE"], values["TAG"], values.get("BASE") or None, tuple(values.get("FOR", "").split())
+    )
 
 
 def assignments(text: str) -> dict[str, str]:

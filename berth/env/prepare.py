@@ -18,6 +18,10 @@ def check(here: Project) -> env.Env:
     :raises Refused: `.env` is missing, cannot be read, or does not fit its template.
     """
     found = variables(here)
+    if here.env_file.name != ".env" and not os.environ.get("COMPOSE_ENV_FILES"):
+        # The project's own .env is not for Compose; a user types the same in front of `docker compose`.
+        os.environ["COMPOSE_ENV_FILES"] = here.env_file.name
+        print(f"export COMPOSE_ENV_FILES={here.env_file.name}", file=sys.stderr)
     template = env.parse_template(_template(here))
     if problems := env.problems(found, template):
         raise Refused(env.message(problems))

@@ -8,9 +8,11 @@ from collections.abc import Collection, Mapping, Sequence
 from berth.errors import Refused
 from berth.init import answers as asked
 from berth.init import databases, installing, serving, variables
+from berth.init.databases import Choice
 from berth.init.plan import Node, Plan
 from berth.init.reading import place, table, text, version, words
 from berth.inspect import Facts
+from berth.project import TASKS
 
 USUAL_PYTHON = "3.13"
 LIKELY_PATHS = ("/admin/login/", "/", "/accounts/login/", "/login/", "/api/")
@@ -31,11 +33,7 @@ def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], nam
     settings = _settings(facts, answers)
     found, remarks = variables.decide(facts, answers, (*database.variables, *served.variables))
     candidates = _health(facts, answers)
-    if database.rung == "settings" and facts.value("django_configuration"):
-        raise Refused(
-            f"cannot, because {settings} holds classes (django-configurations), which no file beside it can "
-            "extend: let DATABASES of that class read DB_NAME, DB_USER, DB_PASSWORD and DB_HOST from the environment"
-        )
+    _check_settings(facts, database, settings)
     folder = manage.rpartition("/")[0] or "."
     own_settings = database.rung == "settings"
     is_taken = ".env" in paths or ".env.template" in paths
@@ -43,6 +41,7 @@ def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], nam
     return Plan(
         name=name,
         folder=_free(("docker", "berth-docker"), paths),
+        tasks=_free(("tasks.py", TASKS), paths),
         env_template=f"{env_file}.template",
         env_file=env_file,
         django=folder,
@@ -74,6 +73,15 @@ def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], nam
         backend=database.backend,
         remarks=(*_local_remarks(facts), *database.remarks, *served.remarks, *remarks),
     )
+
+
+def _check_settings(facts: Facts, database: Choice, settings: str) -> None:
+    """:raises Refused: no file beside the settings can change their database."""
+    if database.rung == "settings" and facts.value("django_configuration"):
+        raise Refused(
+            f"cannot, because {settings} holds classes (django-configurations), which no file beside it can "
+            "extend: let DATABASES of that class read DB_NAME, DB_USER, DB_PASSWORD and DB_HOST from the environment"
+        )
 
 
 def questions(facts: Facts) -> list[asked.Question]:

@@ -18,6 +18,7 @@ from berth.init.decide import decide, questions
 from berth.init.plan import Plan
 from berth.inspect import Facts, facts, rendering
 from berth.inspect.tree import Tree
+from berth.project import Project
 
 MOST_QUESTIONS = 3
 
@@ -83,7 +84,7 @@ def run(root: Path, given: Mapping[str, str], *, yes: bool, dry_run: bool) -> No
     print(f"wrote {len(done)} files, and changed none: {_folders(done)}", file=sys.stderr)
     if not _is_ignored(root, plan.env_file):
         print(f"to do: write the line `{plan.env_file}` into .gitignore: it will hold passwords", file=sys.stderr)
-    print("next: commit them, and type `inv up`", file=sys.stderr)
+    print(f"next: commit them, and type `{Project(root).command()} up`", file=sys.stderr)
 
 
 def _is_ignored(root: Path, name: str) -> bool:
@@ -175,9 +176,7 @@ def remove(root: Path) -> None:
 
 def _decided(root: Path, given: Mapping[str, str], known: state.State | None, *, yes: bool) -> Decided:
     """Return what is decided, after all questions were answered."""
-    ignored = (
-        [*known.texts, f"{state.FOLDERS[0]}/{state.NAME}", f"{state.FOLDERS[1]}/{state.NAME}", ".env"] if known else []
-    )
+    ignored = _not_theirs(known)
     answers = dict(given)
     found = facts(root, answers.get("manage", ""), ignored)
     for question in questions(found):
@@ -192,6 +191,14 @@ def _decided(root: Path, given: Mapping[str, str], known: state.State | None, *,
         except Unanswered as open_:
             answers[open_.question.name] = _answer(open_.question, yes=yes)
     raise AssertionError("a question was asked again")
+
+
+def _not_theirs(known: state.State | None) -> list[str]:
+    """Return the files that init has written, and what `up` has made of the template."""
+    if known is None:
+        return []
+    made = [path.removesuffix(".template") for path in known.texts if path.endswith(".template")]
+    return [*known.texts, *made, *(f"{folder}/{state.NAME}" for folder in state.FOLDERS)]
 
 
 def _paths(root: Path, known: state.State | None) -> frozenset[str]:
@@ -231,7 +238,7 @@ def summary(plan: Plan) -> str:
         ("services", " ".join(each.name for each in plan.services) or "none"),
         ("workers", " ".join(each.name for each in plan.workers) or "none"),
         ("health", plan.health_path),
-        ("files", f"{plan.folder}/, {plan.env_template}, tasks.py"),
+        ("files", f"{plan.folder}/, {plan.env_template}, {plan.tasks}"),
     ]
     lines = [f"{name:10}{value}" for name, value in rows]
     return "\n".join([*lines, *(f"note: {remark}" for remark in plan.remarks)])

@@ -1,8 +1,8 @@
 """Write the Dockerfile of a project, and the files beside it.
 
-The stages are those of the example's docker/app/Dockerfile. What differs from project to project is how its packages are
-installed: by its own tool from its own lock, which install_packages.py does in the build, where Python, platform and
-index are known; so it brings in a compiler only when a package has no wheel there, and measures what it needs then.
+The stages are those of the example's docker/app/Dockerfile. What differs from project to project is how its packages
+are installed: by its own tool from its own lock, which install_packages.py does in the build, where Python, platform
+and index are known; so it brings in a compiler only when a package has no wheel there, and measures what it needs then.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def python_image(python: str) -> str:
 
 
 def files(plan: Plan) -> dict[str, str]:
-    """Return the Dockerfile and what it copies, by path below the project's root; what starts with `#!` is a program."""
+    """Return the Dockerfile and what it copies, by path below the project's root; `#!` begins a program."""
     found = {
         plan.path("app/Dockerfile"): dockerfile(plan),
         plan.path("app/Dockerfile.dockerignore"): ignored(plan),
@@ -82,7 +82,7 @@ def lock_of(requirement: str) -> str:
 
 
 def ignored(plan: Plan) -> str:
-    """Return what is no part of an image; beside the Dockerfile, so that the project's own .dockerignore stays its own."""
+    """Return what is no part of an image; beside the Dockerfile, so that the project's .dockerignore stays its own."""
     return f"""\
 # Read in the place of the project's .dockerignore, for {plan.path("app/Dockerfile")} alone.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable
 
@@ -11,6 +12,13 @@ CACHE = "--mount=type=cache,target=/root/.cache,sharing=locked"
 SECRETS = "--mount=type=secret,id=ca_bundle --mount=type=secret,id=uv_toml,target=/etc/uv/uv.toml"
 APT = "--mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt,sharing=locked"
 LIBRARY = "/usr/local/lib/berth"
+NOT_AT_RUN_TIME = re.compile(
+    r".*-dev$|build-essential$|gcc|g\+\+|make$|cmake$|pkg-?config|cargo$|rustc$|swig$|python3?($|-|\.)|pip$|curl$|wget$|gnupg"
+    r"|ca-certificates$|apt-|lsb-release$|software-properties|vim|nano$|less$|htop$|screen$|sudo$|tini$|dumb-init$|gosu$"
+    r"|nginx|supervisor$|nodejs|npm$|yarn|redis|valkey|memcached$|rabbitmq|postgresql($|-\d+$|-common$|-contrib)"
+    r"|netcat|iputils|procps$|zsh$|bash$|unzip$|xz-utils$|locales$|libnss-unknown$"
+)
+"""What a Dockerfile installs to build, to download, or to run another server: no code of the project asks for it."""
 
 
 def dockerfile(plan: Plan) -> str:
@@ -40,8 +48,8 @@ def _head(plan: Plan) -> str:
 #
 #   PYTHON_IMAGE ── base ── installer ── packages ── run-time ── code ──► dev, prod
 #
-# The project's packages come from its own lock, by its own tool; install_packages.py builds what has no wheel, in a stage
-# that no image keeps. There is no `# syntax=` line: it would pull an image.
+# The project's packages come from its own lock, by its own tool; install_packages.py builds what has no wheel, in a
+# stage that no image keeps. There is no `# syntax=` line: it would pull an image.
 ARG PYTHON_IMAGE=python:{plan.python}-slim-trixie
 """
 
@@ -99,7 +107,9 @@ def _packages(plan: Plan, name: str) -> str:
     folders: dict[str, list[str]] = {}
     for file in plan.install.files:
         folders.setdefault(file.rpartition("/")[0], []).append(file)
-    lines += [f"COPY {_json([*found, f'/requirements/{folder}/'.replace('//', '/')])}" for folder, found in folders.items()]
+    lines += [
+        f"COPY {_json([*found, f'/requirements/{folder}/'.replace('//', '/')])}" for folder, found in folders.items()
+    ]
     lines += [f"RUN {CACHE} {APT} {SECRETS} \\", f"    {_theirs(plan, name)}"]
     if plan.install.ours or has_celery(plan):
         lines += [
@@ -132,7 +142,7 @@ def _theirs(plan: Plan, name: str) -> str:
 
 
 def _run_time(plan: Plan, name: str) -> str:
-    wanted = [package for package in plan.debian if not package.endswith("-dev")]
+    wanted = [package for package in plan.debian if not NOT_AT_RUN_TIME.match(package)]
     return f"""
 FROM base AS run-time-{name}
 # What the project's own files install, and what its packages were found to need.

@@ -135,6 +135,7 @@ class Plan:
 
     :param name: of the project, for Compose.
     :param folder: that Berth's docker files go to: `docker`, or another where the project has one of that name.
+    :param tasks: `tasks.py`, or another name where the project has that.
     :param env_template: the manual of the variables; `.env.template`, unless the project has one.
     :param env_file: what it becomes: `.env`, unless the project has that in git.
     :param django: folder of manage.py below the root, `.` for the root.
@@ -161,6 +162,7 @@ class Plan:
 
     name: str
     folder: str
+    tasks: str
     env_template: str
     env_file: str
     django: str

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from berth.init.variables import made_up
 
-MARK = "BERTH-SETTINGS "
-ASK = (
-    "import json; from django.conf import settings as s; from django.db import connection as c; "
-    f"print({MARK!r} + json.dumps({{'engine': c.settings_dict['ENGINE'], 'vendor': c.vendor, "
-    "'hosts': [str(h) for h in s.ALLOWED_HOSTS], 'debug': bool(s.DEBUG), "
-    "'https': bool(getattr(s, 'SECURE_SSL_REDIRECT', False))}))"
-)
-"""What manage.py's shell is told inside the container: the settings as Django has them after all imports."""
 _MISSING = (
     re.compile(r"Set the ([A-Za-z_]\w*) environment variable"),
     re.compile(r"KeyError: ['\"]([A-Z_][A-Z0-9_]{2,})['\"]"),
@@ -56,8 +47,20 @@ def reason(output: str) -> str:
     return (errors or lines or ["it printed nothing"])[-1][:400]
 
 
-def settings(output: str) -> Mapping[str, object]:
-    """Return what `ASK` printed among all else, or nothing."""
-    found = re.search(rf"{re.escape(MARK)}(\{{.*\}})", output)
-    said = json.loads(found[1]) if found else {}
-    return said if isinstance(said, dict) else {}
+def meant(settings: Mapping[str, object] | None, database: str, name: str, user: str) -> str:
+    """Return what is wrong with the database of the settings, "" when it is the one that was meant.
+
+    :param settings: as recorded inside the container, after all imports.
+    :param database: postgresql or sqlite.
+    """
+    default = (settings or {}).get("DATABASES")
+    found = default.get("default") if isinstance(default, Mapping) else None
+    if not isinstance(found, Mapping):
+        return "the settings have no default database"
+    engine = str(found.get("ENGINE", ""))
+    is_meant = re.search(r"postg|psql", engine) if database == "postgresql" else re.search(r"sqlite|spatialite", engine)
+    if not is_meant:
+        return f"the project would run on {engine}, not on {database}"
+    if database == "postgresql" and (found.get("NAME"), found.get("USER")) != (name, user):
+        return f"the project would use the database {found.get('NAME')} of {found.get('USER')}, not {name} of {user}"
+    return ""

@@ -65,7 +65,7 @@ def texts(plan: Plan, paths: Collection[str]) -> dict[str, str]:
             found[plan.path(path.removeprefix("docker/"))] = source.read_text(encoding="utf-8")
     found |= mounted
     found |= image.files(plan)
-    found["tasks.py"] = TASKS
+    found[plan.tasks] = TASKS
     if "noxfile.py" not in paths:
         found["noxfile.py"] = own["noxfile.py"].read_text(encoding="utf-8")
     if plan.base_settings:

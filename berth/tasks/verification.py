@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -12,9 +13,10 @@ from invoke import Context
 from berth import engines, process
 from berth.compose import lines, ps
 from berth.engines.docker.engine import Docker
+from berth.env import prepare
 from berth.errors import Refused
-from berth.init import flow, repairs
-from berth.init.plan import Plan
+from berth.init import flow, record, repairs
+from berth.init.plan import CODE, Plan
 
 ROUNDS = 5
 """Repairs that are tried before we give up."""
@@ -49,8 +51,7 @@ class _Trial:
         servers = [each.name for each in self.plan.services]
         if servers:
             self.engine.up(servers)
-        self._manage("check")
-        self._engine_is_meant()
+        self._engine_is_meant(record.parse(self._manage("check", recorded=True)))
         self._manage("migrate", "--noinput")
         self._passed("L3", f"check and migrate pass on {self.plan.database}, as the owner of the database")
         path = self._page()
@@ -66,12 +67,13 @@ class _Trial:
         except Refused as error:
             self._failed(str(error) or "the image does not build: its last lines say why")
 
-    def _manage(self, *words: str) -> None:
-        """Run a command of manage.py; mend what is missing, and try again."""
+    def _manage(self, *words: str, recorded: bool = False) -> str:
+        """Run a command of manage.py, and return what it printed; mend what is missing, and try again."""
         for _ in range(ROUNDS):
-            code, output = self._capture("python", self.plan.manage, *words)
+            plain = ["python", self.plan.manage, *words]
+            code, output = self._capture(plain, record.command(self.plan.manage, *words) if recorded else plain)
             if code == 0:
-                return
+                return output
             mended = repairs.repair(output, flow.answers_of(self.root))
             if mended is None:
                 break
@@ -81,18 +83,26 @@ class _Trial:
         print("\n".join(output.splitlines()[-25:]), file=sys.stderr)
         self._failed(f"`manage.py {' '.join(words)}` fails: {repairs.reason(output)}")
 
-    def _engine_is_meant(self) -> None:
-        code, output = self._capture("python", self.plan.manage, "shell", "-c", repairs.ASK)
-        found = repairs.settings(output)
-        if code != 0 or not found:
-            self._failed(f"the settings cannot be read: {repairs.reason(output)}")
-        if found["vendor"] != self.plan.database:
+    def _engine_is_meant(self, found: record.Record) -> None:
+        variables = prepare.variables(self.engine.here).values
+        wrong = repairs.meant(
+            found.settings, self.plan.database, variables.get("DB_NAME", ""), variables.get("DB_USER", "")
+        )
+        if found.settings is None:
+            wrong = "what the settings say cannot be read"
+        if wrong:
             self._failed(
-                f"the project would run on {found['vendor']} ({found['engine']}), not on {self.plan.database}: "
-                "type `berth init --remove`, and `berth init --answer database=postgresql`, or set what its settings "
-                f"read in {self.plan.env_file}"
+                f"{wrong}: type `berth init --remove`, and `berth init --answer database=postgresql`, or set what its "
+                f"settings read in {self.plan.env_file}"
             )
-        if found["https"]:
+        unset = [
+            name
+            for name, read in found.variables.items()
+            if not read.is_set and not read.has_default and read.where.startswith(f"{CODE}/")
+        ]
+        if unset:
+            print(f"note: read without a default, and not set: {', '.join(unset)}", file=sys.stderr)
+        if (found.settings or {}).get("SECURE_SSL_REDIRECT"):
             print("note: the settings redirect to HTTPS (SECURE_SSL_REDIRECT), so no page answers 200", file=sys.stderr)
 
     def _page(self) -> str:
@@ -131,10 +141,16 @@ class _Trial:
         self.plan = flow.plan_of(self.root)
         self.engine = Docker(self.engine.c, self.engine.here)
 
-    def _capture(self, *command: str) -> tuple[int, str]:
-        line = lines.run("app", command, terminal=False, dependencies=False)
-        print(f"+ {process.line(line, cwd=self.root)}", file=sys.stderr, flush=True)
-        answer = process.capture(self.engine.c, line, cwd=self.root)
+    def _capture(self, shown: Sequence[str], command: Sequence[str]) -> tuple[int, str]:
+        """Run a command in a container of its own.
+
+        :param shown: what it amounts to, for the eyes: the recorder is a long program.
+        """
+        line = process.line(lines.run("app", shown, terminal=False, dependencies=False), cwd=self.root)
+        print(f"+ {line}{' # under a recorder' * (shown != command)}", file=sys.stderr, flush=True)
+        answer = process.capture(
+            self.engine.c, lines.run("app", command, terminal=False, dependencies=False), cwd=self.root
+        )
         return answer.returncode, answer.stdout + answer.stderr
 
     def _passed(self, level: str, what: str) -> None:

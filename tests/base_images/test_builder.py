@@ -34,13 +34,41 @@ def sourced(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_recipes_of_the_repository_fill_the_image_variables() -> None:
-    recipes = builder.read_recipes(FOLDER)
-    assert builder.variables(recipes) == {
+    named = {
+        "PYTHON_IMAGE": "python:3.13-slim-trixie",
+        "POSTGRES_IMAGE": "postgres:18",
+        "BROKER_IMAGE": "softwaremill/elasticmq:1.7.1",
+    }
+    assert builder.variables(builder.used(builder.read_recipes(FOLDER), named)) == {
         "PYTHON_IMAGE": "local/python:3.13",
         "POSTGRES_IMAGE": "local/postgres:18",
         "BROKER_IMAGE": "local/elasticmq:1.7.1",
         "BALANCER_IMAGE": "local/haproxy:3.2",
     }
+
+
+@pytest.mark.parametrize(
+    ("variable", "image", "tag"),
+    [
+        ("PYTHON_IMAGE", "python:3.11-slim-bookworm", "local/python:3.11"),
+        ("PYTHON_IMAGE", "mirror.example/library/python:3.12-slim", "local/python:3.12"),
+        ("POSTGRES_IMAGE", "postgis/postgis:18-3.5", "local/postgis:18"),
+        ("POSTGRES_IMAGE", "pgvector/pgvector:pg18", "local/postgis:18"),
+        ("REDIS_IMAGE", "valkey/valkey:8-alpine", "local/valkey:8"),
+        ("RABBITMQ_IMAGE", "rabbitmq:4", "local/rabbitmq:4"),
+    ],
+)
+def test_of_the_recipes_for_one_variable_the_project_gets_the_one_that_stands_for_its_image(
+    variable: str, image: str, tag: str
+) -> None:
+    assert builder.variables(builder.used(builder.read_recipes(FOLDER), {variable: image})) == {variable: tag}
+
+
+def test_a_python_that_no_recipe_has_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(
+        Refused, match=r"made for Python 3\.8 .* packages give 3\.9, 3\.10, 3\.11, 3\.12, 3\.13, 3\.14:"
+    ):
+        builder.used(builder.read_recipes(FOLDER), {"PYTHON_IMAGE": "python:3.8-slim"})
 
 
 def test_every_folder_of_the_repository_is_a_recipe() -> None:
@@ -171,10 +199,11 @@ def test_a_host_without_mmdebstrap_is_told_what_to_type(tmp_path: Path) -> None:
 
 
 def test_an_unknown_image_is_named_beside_the_known_ones() -> None:
-    made = subprocess.run([builder.BUILD, "redis"], capture_output=True, text=True, check=False)
+    made = subprocess.run([builder.BUILD, "mysql"], capture_output=True, text=True, check=False)
     assert (made.returncode, made.stderr) == (
         1,
-        "[base-images] no base image `redis`: there are elasticmq haproxy postgres python\n",
+        "[base-images] no base image `mysql`: there are elasticmq haproxy postgis postgres python-3.10 python-3.11 "
+        "python-3.12 python-3.14 python-3.9 python rabbitmq redis\n",
     )
 
 

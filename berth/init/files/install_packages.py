@@ -27,7 +27,7 @@ import tempfile
 from pathlib import Path
 from typing import NoReturn
 
-import system_packages
+import system_packages  # type: ignore[import-not-found]  # beside this file, in the image
 
 VENV, UV, POETRY = Path("/opt/venv"), "/opt/uv/bin/uv", "/opt/poetry/bin/poetry"
 NOTES = Path("/opt/packages")
@@ -83,9 +83,7 @@ def run(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 def output(command: list[str]) -> str:
     """Return what *command* prints; end the build with its last words when it fails."""
-    done = subprocess.run(
-        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False
-    )
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         fail(f"`{' '.join(command)}` failed:", *done.stderr.strip().splitlines()[-30:])
     return done.stdout
@@ -138,7 +136,7 @@ def without_index(file: Path, into: Path) -> list[str]:
 def of_pipfile_lock(file: Path, dev: bool) -> list[str]:
     """Return the lines of requirements that a Pipfile.lock stands for, with their hashes."""
     lock = json.loads(file.read_text(encoding="utf-8"))
-    lines = {}
+    lines: dict[str, str] = {}
     for section in ("default", "develop") if dev else ("default",):
         for name, entry in lock.get(section, {}).items():
             extras = f"[{','.join(entry['extras'])}]" if entry.get("extras") else ""
@@ -246,7 +244,7 @@ def explain(text: str, package: str) -> NoReturn:
     tail = text.strip().splitlines()[-40:]
     if package and header:
         fail(*tail, "", f"{package} has no wheel for this Python, and its build needs {header[1]}:",
-             "name the Debian package that has it, by another --debian=NAME where the Dockerfile runs this")  # fmt: skip
+             "name the Debian package that has it, by another --debian= where the Dockerfile runs this")  # fmt: skip
     if package:
         fail(*tail, "", f"{package} has no wheel for this Python, and could not be built")
     fail(*tail)
@@ -259,9 +257,8 @@ def write(name: str, lines: list[str]) -> None:
 
 def freeze() -> list[str]:
     """Return what is installed, as name==version."""
-    return [
-        line for line in output([UV, "pip", "freeze", "--quiet"]).splitlines() if line and not line.startswith("-e")
-    ]
+    lines = output([UV, "pip", "freeze", "--quiet"]).splitlines()
+    return [line for line in lines if line and not line.startswith("-e")]
 
 
 def theirs(options: argparse.Namespace) -> None:
@@ -318,7 +315,8 @@ def ours(options: argparse.Namespace) -> None:
             "The project's lock stays as it is, so Berth's package does not fit beside it:",
             f"relock the project with one that fits, or take the package out of {Path(options.file).name}",
         )
-    say(f"{len(before)} packages of the project, unchanged; added: {' '.join(sorted(set(after) - set(before))) or 'none'}")
+    added = " ".join(sorted(set(after) - set(before)))
+    say(f"{len(before)} packages of the project, unchanged; added: {added or 'none'}")
 
 
 def tree(options: argparse.Namespace) -> None:

@@ -15,7 +15,6 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterable
-from collections.abc import Iterable
 from pathlib import Path
 
 # Checked against Debian 12 and 13: the names of both.

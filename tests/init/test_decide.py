@@ -1,0 +1,147 @@
+"""What init decides, from the facts of small projects and from answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from init import shapes
+
+from berth.errors import Refused
+from berth.init.answers import Unanswered
+from berth.init.decide import decide
+from berth.init.plan import Plan
+from berth.inspect import facts
+from berth.inspect.tree import Tree
+
+
+def plan(root: Path, files: Mapping[str, str], **answers: str) -> Plan:
+    """Return the plan of a project that is made of these files."""
+    shapes.write(root, files)
+    return decide(facts(root), answers, frozenset(Tree(root).files), "shop")
+
+
+def environment(made: Plan) -> dict[str, str | None]:
+    return {variable.name: variable.compose for variable in made.variables}
+
+
+def test_a_url_is_built_under_the_name_that_the_settings_read(tmp_path: Path) -> None:
+    made = plan(tmp_path, shapes.project(shapes.URL, more=shapes.REQUIREMENTS))
+    assert environment(made)["DATABASE_URL"] == (
+        "postgres://${DB_USER}:${DB_PASSWORD}@${DB_HOST:-db}:${DB_PORT:-5432}/${DB_NAME}"
+    )
+    assert (made.database, made.driver, made.base_settings) == ("postgresql", "psycopg", "")
+
+
+def test_separate_variables_are_mapped_to_those_of_the_stack(tmp_path: Path) -> None:
+    found = environment(plan(tmp_path, shapes.project(shapes.SEPARATE, more=shapes.REQUIREMENTS)))
+    assert {name: found[name] for name in ("PG_NAME", "PG_USER", "PG_PASS", "PG_HOST")} == {
+        "PG_NAME": "${DB_NAME}", "PG_USER": "${DB_USER}", "PG_PASS": "${DB_PASSWORD}", "PG_HOST": "${DB_HOST:-db}",
+    }  # fmt: skip
+
+
+def test_a_switch_is_set_to_the_word_that_means_postgresql(tmp_path: Path) -> None:
+    assert environment(plan(tmp_path, shapes.project(shapes.SWITCH, more=shapes.REQUIREMENTS)))["DB_KIND"] == "postgres"
+
+
+def test_a_literal_sqlite_is_asked_about_with_the_driver_as_reason(tmp_path: Path) -> None:
+    with pytest.raises(Unanswered) as open_:
+        plan(tmp_path, shapes.project(shapes.SQLITE, more=shapes.REQUIREMENTS))
+    question = open_.value.question
+    assert (question.name, question.default) == ("database", "postgresql")
+    assert question.why.startswith("shop/settings.py:")
+
+
+def test_a_literal_sqlite_without_any_sign_of_postgresql_stays_by_default(tmp_path: Path) -> None:
+    with pytest.raises(Unanswered) as open_:
+        plan(tmp_path, shapes.project(shapes.SQLITE, more={"requirements.txt": "django==5.2.8\n"}))
+    assert open_.value.question.default == "sqlite"
+
+
+def test_postgresql_for_a_literal_sqlite_means_settings_of_ours_and_a_driver(tmp_path: Path) -> None:
+    files = shapes.project(shapes.SQLITE, more={"requirements.txt": "django==5.2.8\n"})
+    made = plan(tmp_path, files, database="postgresql")
+    assert (made.settings, made.base_settings) == ("berth_settings", "shop.settings")
+    assert made.install.ours == ("gunicorn", "psycopg[binary]")
+
+
+def test_a_kept_sqlite_has_no_server(tmp_path: Path) -> None:
+    files = shapes.project(shapes.SQLITE, more={"requirements.txt": "django==5.2.8\n"})
+    made = plan(tmp_path, files, database="sqlite")
+    assert (made.services, made.settings) == ((), "shop.settings")
+
+
+def test_mysql_is_refused_with_its_place_and_what_to_type(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"cannot, because shop/settings\.py:\d+ uses mysql.*--answer database="):
+        plan(tmp_path, shapes.project(shapes.MYSQL, more={"requirements.txt": "django==5.2.8\nmysqlclient\n"}))
+
+
+def test_a_host_that_the_settings_insist_on_becomes_a_name_of_the_server(tmp_path: Path) -> None:
+    settings = shapes.SEPARATE.replace('os.environ.get("PG_HOST", "localhost")', '"postgres"')
+    database = plan(tmp_path, shapes.project(settings, more=shapes.REQUIREMENTS)).service("db")
+    assert database is not None
+    assert database.aliases == ("postgres",)
+
+
+def test_services_are_those_that_the_project_uses(tmp_path: Path) -> None:
+    broker = 'CELERY_BROKER_URL = os.environ.get("REDIS_URL", "redis://localhost:6379/0")\n'
+    more = {"requirements.txt": shapes.REQUIREMENTS["requirements.txt"] + "celery==5.5.3\nredis==5.2.1\n",
+            "shop/celery.py": shapes.CELERY}  # fmt: skip
+    made = plan(tmp_path, shapes.project(shapes.URL + broker, more=more))
+    assert [service.name for service in made.services] == ["db", "redis"]
+    assert [worker.kind for worker in made.workers] == ["celery"]
+    assert environment(made)["REDIS_URL"] == "redis://redis:6379/0"
+
+
+def test_a_project_below_the_root_runs_where_its_manage_py_is(tmp_path: Path) -> None:
+    made = plan(tmp_path, shapes.project(folder="backend/", more={"backend/requirements.txt": "django==5.2.8\n"}))
+    assert (made.django, str(made.workdir)) == ("backend", "/home/web/code/backend")
+    assert made.import_paths == (".",)
+
+
+def test_taken_names_get_others(tmp_path: Path) -> None:
+    more = {**shapes.REQUIREMENTS, "docker/Dockerfile": "FROM scratch\n", ".env": "A=1\n"}
+    made = plan(tmp_path, shapes.project(more=more))
+    assert (made.folder, made.env_file, made.env_template) == ("berth-docker", ".env.berth", ".env.berth.template")
+
+
+def test_a_variable_without_any_value_is_made_up_and_told(tmp_path: Path) -> None:
+    made = plan(tmp_path, shapes.project(shapes.URL + 'SHOP_HOST = os.environ["SHOP_HOST"]\n', more=shapes.REQUIREMENTS))
+    assert environment(made)["SHOP_HOST"] == "${SHOP_HOST:-localhost}"
+    assert any(remark.startswith("SHOP_HOST has no value") for remark in made.remarks)
+
+
+def test_an_answer_gives_a_variable_its_value(tmp_path: Path) -> None:
+    files = shapes.project(shapes.URL + 'SHOP_HOST = os.environ["SHOP_HOST"]\n', more=shapes.REQUIREMENTS)
+    assert environment(plan(tmp_path, files, **{"variable.SHOP_HOST": "shop"}))["SHOP_HOST"] == "${SHOP_HOST:-shop}"
+
+
+FORMATS = {
+    "requirements": shapes.REQUIREMENTS,
+    "pyproject": {"pyproject.toml": '[project]\nname = "shop"\nversion = "1"\ndependencies = ["django>=5.2"]\n'},
+    "uv": {
+        "pyproject.toml": '[project]\nname = "shop"\nversion = "1"\ndependencies = ["django>=5.2"]\n',
+        "uv.lock": 'version = 1\nrequires-python = ">=3.12"\n\n[[package]]\nname = "django"\nversion = "5.2.8"\n',
+    },
+    "poetry": {
+        "pyproject.toml": '[tool.poetry]\nname = "shop"\n\n[tool.poetry.dependencies]\npython = "^3.12"\ndjango = "5"\n',
+        "poetry.lock": '[[package]]\nname = "django"\nversion = "5.2.8"\n\n[metadata]\nlock-version = "2.1"\n',
+    },
+    "pipenv": {
+        "Pipfile": '[packages]\ndjango = "*"\n',
+        "Pipfile.lock": '{"_meta": {}, "default": {"django": {"version": "==5.2.8"}}, "develop": {}}\n',
+    },
+}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_packages_come_from_the_file_that_the_project_has(tmp_path: Path, format: str) -> None:
+    made = plan(tmp_path, shapes.project(more=FORMATS[format]))
+    assert made.install.format == format
+    assert set(FORMATS[format]) <= set(made.install.files)
+
+
+def test_a_folder_without_manage_py_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"no manage\.py"):
+        plan(tmp_path, {"README.md": "nothing\n"})

@@ -1,0 +1,50 @@
+"""Why a project does not start, read from what it printed."""
+
+from __future__ import annotations
+
+import pytest
+
+from berth.init import repairs
+
+SETTINGS = {"DATABASES": {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "shop", "USER": "owner"}}}
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "django.core.exceptions.ImproperlyConfigured: Set the SHOP_HOST environment variable",
+        "  File \"os.py\", line 1, in __getitem__\nKeyError: 'SHOP_HOST'",
+        "decouple.UndefinedValueError: SHOP_HOST not found. Declare it as envvar or define a default value.",
+        'environs.exceptions.EnvError: Environment variable "SHOP_HOST" not set',
+    ],
+)
+def test_a_missing_variable_is_known_by_the_words_of_each_reader(output: str) -> None:
+    found = repairs.repair(output, {})
+    assert found is not None
+    assert found.answers == {"variable.SHOP_HOST": "localhost"}
+
+
+def test_what_was_set_already_is_not_the_cause() -> None:
+    assert repairs.repair("KeyError: 'SHOP_HOST'", {"variable.SHOP_HOST": "a"}) is None
+
+
+def test_the_reason_is_the_last_error_of_a_traceback() -> None:
+    output = "Traceback (most recent call last):\n  File x\nModuleNotFoundError: No module named 'a'\n\nbye\n"
+    assert repairs.reason(output) == "ModuleNotFoundError: No module named 'a'"
+
+
+def test_the_database_of_the_stack_is_the_one_that_is_meant() -> None:
+    assert repairs.meant(SETTINGS, "postgresql", "shop", "owner") == ""
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"DATABASES": {"default": {"ENGINE": "django.db.backends.sqlite3"}}}, "would run on django.db.backends.sqlite3"),
+        ({"DATABASES": {"default": {**SETTINGS["DATABASES"]["default"], "NAME": "other"}}}, "other of owner"),
+        ({"DATABASES": {}}, "no default database"),
+        (None, "no default database"),
+    ],
+)
+def test_any_other_database_is_named(settings: dict[str, object] | None, said: str) -> None:
+    assert said in repairs.meant(settings, "postgresql", "shop", "owner")
