@@ -55,7 +55,9 @@ def test_a_task_that_always_fails_is_shown_with_its_traceback_and_succeeds_once_
     )
     with hidden_for(stack, 2):
         task = ok(stack.inv("queue.send", "users.tasks.export_users", "--args", f"[{row}]")).stdout.strip()
-        within(180, lambda: task in {one["task_id"] for one in inside(stack, "default-dead-letters")}, "it is set aside")
+        within(
+            180, lambda: task in {one["task_id"] for one in inside(stack, "default-dead-letters")}, "it is set aside"
+        )
     found = next(one for one in inside(stack, "default-dead-letters") if one["task_id"] == task)
     assert (found["task"], found["args"]) == ("users.tasks.export_users", f"[{row}]")
     assert found["failure"]["text"].startswith("Traceback (most recent call last):\n")
