@@ -57,7 +57,8 @@ main() {
     export WORKER_SOFT_SHUTDOWN_TIMEOUT=${WORKER_SOFT_SHUTDOWN_TIMEOUT:-$(task_time)}
     local queues
     queues=$(IFS=, && printf '%s' "$*")
-    local command=(celery -A "${CELERY_APP:-app}" worker --include berth_worker,berth_queues.failures --loglevel "${LOG_LEVEL:-INFO}")
+    local modules=berth_worker,berth_queues.failures
+    local command=(celery -A "${CELERY_APP:-app}" worker --include "$modules" --loglevel "${LOG_LEVEL:-INFO}")
     [[ -z $queues ]] || command+=(--queues "$queues")
     [[ -z ${CELERY_CONCURRENCY:-} ]] || command+=(--concurrency "$CELERY_CONCURRENCY")
     # SIGTERM then means: take no more, give running tasks their time, hand the rest back to the broker.

@@ -129,7 +129,7 @@ def test_nothing_is_changed_without_the_token(served: Served, action: str, heade
 
 def test_a_purge_needs_the_name_of_the_queue(served: Served) -> None:
     served.publish("default", 1)
-    for confirmed in (None, "", "defaul", True):
+    for confirmed in (None, "", "Default", True):
         assert served.do("purge", queue="default", confirmed=confirmed) == (
             409,
             {"error": "nothing was deleted: the name of the queue was not typed"},

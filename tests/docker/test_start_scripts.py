@@ -78,7 +78,17 @@ def test_wsgi_module_is_configurable(recorded: Environment) -> None:
 
 def worker_line(*options: str, app: str = "app", level: str = "INFO") -> list[str]:
     """Return the line of a worker with what Berth adds."""
-    return ["celery", "-A", app, "worker", "--include", "berth_worker", "--loglevel", level, *options]
+    return [
+        "celery",
+        "-A",
+        app,
+        "worker",
+        "--include",
+        "berth_worker,berth_queues.failures",
+        "--loglevel",
+        level,
+        *options,
+    ]
 
 
 def test_worker_becomes_celery_for_its_queues(recorded: Environment) -> None:

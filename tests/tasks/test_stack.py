@@ -60,7 +60,7 @@ def test_task_shows_its_whole_lines(dry: Dry, words: str, lines: list[str]) -> N
 def test_unknown_service_is_refused_before_anything_runs(engine: None, inv: Inv, words: str) -> None:
     message = (
         "no service is called `ap`: did you mean `app`? "
-        "The compose files have app, broker, db, migrate, worker-default\n"
+        "The compose files have app, broker, db, migrate, queues, worker-default\n"
     )
     assert inv(*words.split()) == (1, "", message)
 

@@ -4,13 +4,15 @@
 const EVERY_MS = 2000;
 const PLOTS_EVERY_MS = 5000;
 const LIMIT_MS = 20000;
+// Many messages take their time to be moved.
+const CHANGE_LIMIT_MS = 300000;
 const token = document.querySelector("meta[name=token]").content;
 const find = (id) => document.getElementById(id);
 const cards = new Map();
 let queues = [];
 
 async function ask(path, words) {
-  const options = { signal: AbortSignal.timeout(LIMIT_MS), cache: "no-store" };
+  const options = { signal: AbortSignal.timeout(words ? CHANGE_LIMIT_MS : LIMIT_MS), cache: "no-store" };
   if (words) {
     Object.assign(options, {
       method: "POST",
