@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from berth import env
 from berth.sessions import test_in_container
 
-__all__ = ["lint", "lock", "test", "test_django", "test_in_container", "types"]
+__all__ = ["lint", "lock", "prod_proof", "test", "test_django", "test_in_container", "types"]
 
 nox.needs_version = ">=2026"
 # The fast ones first.
@@ -93,6 +93,20 @@ def test_django(session: nox.Session) -> None:
     variables = env.read(file, {}).values if file.exists() else {}
     session.chdir("app")
     session.run("pytest", f"--junitxml={report}", *session.posargs, env=on_this_host(variables) if variables else {})
+
+
+@nox.session(name="prod-proof", default=False)
+def prod_proof(session: nox.Session) -> None:
+    """Prove the image that is shipped: its release, trial, contents and stop, with 20 stops under load instead of 3."""
+    install(session, "locks/lint.txt")
+    for hook in ("hadolint", "compose-schema"):
+        session.run("pre-commit", "run", "--all-files", hook)
+    install(session, "locks/suite.txt")
+    files = [f"tests/containers/test_{name}.py" for name in ("images", "prod", "drain", "stop")]
+    session.run(
+        *("pytest", "--junitxml=reports/junit-prod-proof.xml", *files, *session.posargs),
+        env={"BERTH_REQUIRE_ENGINE": "1", "BERTH_STOP_ROUNDS": "20"},
+    )
 
 
 @nox.session(default=False)
