@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from containers.checkout import docker, ok, within
 from containers.conftest import Stack
+from packaging.utils import canonicalize_name
 
 pytestmark = pytest.mark.containers
 
@@ -36,25 +37,30 @@ def test_a_release_is_named_labelled_and_the_same_each_time(stack: Stack, releas
     first, second = (docker("image", "inspect", "-f", "{{.Id}}", name).stdout for name in printed[:2])
     labels = json.loads(docker("image", "inspect", "-f", "{{json .Config.Labels}}", printed[0]).stdout)
     created = subprocess.check_output(["git", "show", "-s", "--format=%cI"], cwd=stack.root, text=True).strip()
-    assert labels | {
-        "org.opencontainers.image.revision": commit,
-        "org.opencontainers.image.version": "1.4.0",
-        "org.opencontainers.image.created": created,
-    } == labels
+    assert (
+        labels
+        | {
+            "org.opencontainers.image.revision": commit,
+            "org.opencontainers.image.version": "1.4.0",
+            "org.opencontainers.image.created": created,
+        }
+        == labels
+    )
     ok(stack.inv("release", "--version", "1.4.0"))
     again = docker("image", "inspect", "-f", "{{.Id}}", printed[0]).stdout
     assert first == second == again
 
 
 def test_the_list_of_packages_is_that_of_the_image(stack: Stack, released: tuple[str, list[str]]) -> None:
-    commit, printed = released
+    _, printed = released
     listed = json.loads((stack.root / printed[2]).read_text())
     script = "import importlib.metadata as m; print(*(f'{d.name}=={d.version}' for d in m.distributions()))"
     inside = docker("run", "--rm", "--env", "DB_HOST=", printed[0], "python", "-c", script).stdout.split()
     packages = {f"{part['name']}=={part['version']}" for part in listed["components"]}
 
     def plain(names: set[str]) -> set[str]:
-        return {re.sub(r"[-_.]+", "-", name.partition("==")[0]).lower() + "==" + name.partition("==")[2] for name in names}
+        pairs = (name.split("==") for name in names)
+        return {f"{canonicalize_name(name)}=={version}" for name, version in pairs}
 
     assert listed["bomFormat"] == "CycloneDX"
     assert plain(set(inside)) <= plain(packages)
