@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from berth import env
 from berth.sessions import test_in_container
 
-__all__ = ["kubernetes_proof", "lint", "lock", "test", "test_django", "test_in_container", "types"]
+__all__ = ["kubernetes_proof", "lint", "lock", "prod_proof", "test", "test_django", "test_in_container", "types"]
 
 nox.needs_version = ">=2026"
 # The fast ones first.
@@ -101,6 +101,20 @@ def kubernetes_proof(session: nox.Session) -> None:
     """Deploy to a real Kubernetes of one node, under load; as root, where `.ci/engine` has run."""
     install(session, "locks/suite.txt")
     session.run("pytest", "--junitxml=reports/junit-kubernetes.xml", ".ci/kubernetes", *session.posargs)
+
+
+@nox.session(name="prod-proof", default=False)
+def prod_proof(session: nox.Session) -> None:
+    """Prove the image that is shipped: its release, trial, contents and stop, with 20 stops under load instead of 3."""
+    install(session, "locks/lint.txt")
+    for hook in ("hadolint", "compose-schema"):
+        session.run("pre-commit", "run", "--all-files", hook)
+    install(session, "locks/suite.txt")
+    files = [f"tests/containers/test_{name}.py" for name in ("images", "prod", "drain", "stop")]
+    session.run(
+        *("pytest", "--junitxml=reports/junit-prod-proof.xml", *files, *session.posargs),
+        env={"BERTH_REQUIRE_ENGINE": "1", "BERTH_STOP_ROUNDS": "20"},
+    )
 
 
 @nox.session(default=False)

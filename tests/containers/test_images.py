@@ -167,7 +167,7 @@ def test_the_test_image_is_the_shipped_one_with_a_few_packages_more(built: Built
 def test_labels_name_the_revision(built: Built) -> None:
     labels = json.loads(docker("inspect", "-f", "{{json .Config.Labels}}", built.prod).stdout)
     prefix = "org.opencontainers.image"
-    assert {name: value for name, value in labels.items() if name.startswith(prefix)} == {
+    assert {name: value for name, value in labels.items() if name.startswith(prefix) and value} == {
         f"{prefix}.title": "app",
         f"{prefix}.revision": "0123abc",
     }

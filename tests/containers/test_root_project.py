@@ -132,7 +132,7 @@ def test_the_image_says_what_it_was_built_from(shop: Checkout, shipped: str) -> 
     ok(shop.run(["docker", "compose", "build", "app"], variables=variables))
     labels = json.loads(docker("inspect", "--format", "{{json .Config.Labels}}", shipped).stdout)
     prefix = "org.opencontainers.image"
-    assert {name: value for name, value in labels.items() if name.startswith(prefix)} == {
+    assert {name: value for name, value in labels.items() if name.startswith(prefix) and value} == {
         f"{prefix}.title": "app",
         f"{prefix}.revision": "0123456789ab-dirty",
     }

@@ -1,6 +1,5 @@
 """Settings to serve with: everything that is not safe is refused at the start."""
 
-from csp.constants import NONE, SELF
 from django.core.checks.security.base import (
     SECRET_KEY_INSECURE_PREFIX,
     SECRET_KEY_MIN_LENGTH,
@@ -59,11 +58,11 @@ if env("USE_X_FORWARDED_PROTO", "bool", default=False):
 # https://docs.djangoproject.com/en/6.0/ref/csp/
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
-        "default-src": [SELF],
-        "base-uri": [SELF],
-        "form-action": [SELF],
-        "frame-ancestors": [NONE],
-        "object-src": [NONE],
+        "default-src": ["'self'"],
+        "base-uri": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "object-src": ["'none'"],
     },
 }
 

@@ -1,4 +1,3 @@
-
 import pytest
 
 CHECK = ("manage.py", "check")
