@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[1]
 COMPOSE_FILES = sorted((ROOT / "docker").glob("docker-compose*.yml"))
 TEMPLATE = env.parse_template((ROOT / ".env.template").read_text())
 # Read by Compose itself and by Berth, not by the compose files.
-OF_COMPOSE = {"COMPOSE_FILE", "BERTH_ENGINE", "DB_SNAPSHOTS_KEPT", "DB_SNAPSHOTS_DAYS"}
+OF_COMPOSE = {"COMPOSE_FILE", "BERTH_ENGINE", "DB_SNAPSHOTS_KEPT", "DB_SNAPSHOTS_DAYS", "DB_AFTER_LOAD_SQL"} | {
+    "POSTGRES_BEFORE_UPGRADE"
+}
 SET_BY_BERTH = {
     *release.variables("a"),
     *(
@@ -126,7 +128,14 @@ FILES = tracked()
 
 @pytest.mark.parametrize("path", COMPOSE_FILES, ids=name)
 def test_compose_file_has_no_names_or_version_of_its_own(path: Path) -> None:
-    assert re.findall(r"^\s*(?:version|name|container_name|env_file):.*", without_comments(path), flags=re.M) == []
+    assert (
+        re.findall(
+            r"^\s*(?:version|name(?!: \$\{COMPOSE_PROJECT_NAME)|container_name|env_file):.*",
+            without_comments(path),
+            flags=re.M,
+        )
+        == []
+    )
 
 
 def test_no_dockerfile_asks_a_registry_for_its_syntax() -> None:
