@@ -67,6 +67,7 @@ SELECT json_build_object('database', current_database(), 'bytes', pg_database_si
     'server', current_setting('server_version_num')::int / 10000, 'version', current_setting('server_version'),
     'taken', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'));
 SQL
+        # shellcheck source=docker/db/inspect-db.sh
         (source "$HERE/inspect-db.sh" && count_sql)
     } >&"$writer"
     pg_dump --no-password --format=custom --compress="$compress" --snapshot="$snapshot" --lock-wait-timeout=60s || code=$?

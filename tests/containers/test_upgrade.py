@@ -26,7 +26,7 @@ def old(engine: None) -> Iterator[Checkout]:
         subprocess.run(builder.build_line("postgres:17"), check=True)
     with checkout() as made:
         made.prepare()
-        made.set(**ODD, POSTGRES_IMAGE=OLD)
+        made.set(**ODD, POSTGRES_IMAGE=OLD, DB_WAIT_TIMEOUT="300")
         ok(made.inv("up"))
         made.sql(MARK)
         made.set(POSTGRES_IMAGE=NEW)
