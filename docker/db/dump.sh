@@ -22,7 +22,7 @@ set -Eeuo pipefail
 
 readonly HERE=${BASH_SOURCE[0]%/*} SECTOR=512
 # Their databases and places of databases are made as those of snapshots.
-# shellcheck source=docker/db/snapshot.sh
+# shellcheck source=/dev/null
 source "$HERE/snapshot.sh"
 
 die() {
@@ -67,7 +67,7 @@ SELECT json_build_object('database', current_database(), 'bytes', pg_database_si
     'server', current_setting('server_version_num')::int / 10000, 'version', current_setting('server_version'),
     'taken', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'));
 SQL
-        # shellcheck source=docker/db/inspect-db.sh
+        # shellcheck source=/dev/null
         (source "$HERE/inspect-db.sh" && count_sql)
     } >&"$writer"
     pg_dump --no-password --format=custom --compress="$compress" --snapshot="$snapshot" --lock-wait-timeout=60s || code=$?
@@ -262,9 +262,8 @@ apply() {
 }
 
 finish() {
-    local LABEL="the dump"
     check_is_loaded "$1"
-    replace "$(scratch "$1")" "${2:-}" true
+    LABEL="the dump" replace "$(scratch "$1")" "${2:-}" true
 }
 
 main() {
