@@ -26,8 +26,8 @@ def old(engine: None) -> Iterator[Checkout]:
         subprocess.run(builder.build_line("postgres:17"), check=True)
     with checkout() as made:
         made.prepare()
-        made.set(**ODD, POSTGRES_IMAGE=OLD, DB_WAIT_TIMEOUT="300")
-        ok(made.inv("up"))
+        made.set(**ODD, POSTGRES_IMAGE=OLD, DB_WAIT_TIMEOUT="300", WORKER_REPLICAS="0")
+        ok(made.inv("up", "db"))
         made.sql(MARK)
         made.set(POSTGRES_IMAGE=NEW)
         yield made
@@ -43,7 +43,7 @@ def volumes(stack: Checkout) -> set[str]:
 
 
 def test_up_says_what_is_wrong_and_nothing_restarts_for_ever(old: Checkout) -> None:
-    made = old.inv("up")
+    made = old.inv("up", "db")
     assert made.returncode != 0
     said = "the data was made by PostgreSQL 17, and this server is 18: type `./inv db.upgrade`, which keeps it"
     assert said in made.stderr
