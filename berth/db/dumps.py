@@ -130,8 +130,8 @@ def _server(first: bytes) -> int:
     number = 1 + width[0]
     at = 11 + (1 if version >= (1, 15) else number) + 7 * number
     length = int.from_bytes(first[at + 1 : at + number], "little")
-    found = re.match(rb"\d+", first[at + number + length + number :])
-    return int(found[0]) if found else 0
+    digits = re.match(rb"\d+", first[at + number + length + number :])
+    return int(digits[0]) if digits else 0
 
 
 def packed(folder: Path, target: Path) -> None:

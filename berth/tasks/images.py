@@ -10,7 +10,9 @@ from berth import engines, process
 from berth.arguments import NamesTask
 
 
-@task(klass=NamesTask, iterable=["name"], help={"name": "One of another version, such as `postgres:17`; .env stays."})
+@task(
+    klass=NamesTask, iterable=["name"], help={"name": "One of another version, as RECIPE:VERSION; .env stays as it is."}
+)
 def base(c: Context, name: list[str]) -> None:
     """Build the base images from packages, where no registry can be reached, and name them in .env."""
     from berth import env  # not at every start of `inv`

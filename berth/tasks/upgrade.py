@@ -16,6 +16,8 @@ from berth.tasks import dumps
 
 IMAGE, VOLUME, BEFORE = "POSTGRES_IMAGE", "POSTGRES_VOLUME", "POSTGRES_BEFORE_UPGRADE"
 """Variables of `.env`: the server's image; its volume; both of them, as they were before the last upgrade."""
+RECIPE = "postgres"
+"""The base image that can be built of several versions."""
 
 _LEFT_BEHIND = """
 SELECT 'the database ' || datname FROM pg_database
@@ -136,7 +138,7 @@ def _start(old: Docker, database: str, image: str, data: int) -> None:
         raise Refused(
             f"{refused.message}\n\nthe server that made the data did not start from {image}; the data is as it was. Is "
             f"there no such image? Type `{command} db.upgrade --old-image IMAGE`, or build one: `{command} images.base "
-            f"postgres:{data}`",
+            f"{RECIPE}:{data}`",
             code=refused.code,
         ) from None
 

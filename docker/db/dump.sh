@@ -22,7 +22,7 @@ set -Eeuo pipefail
 
 readonly HERE=${BASH_SOURCE[0]%/*} SECTOR=512
 # Their databases and places of databases are made as those of snapshots.
-# shellcheck source=docker/db/snapshot.sh
+# shellcheck source=/dev/null
 source "$HERE/snapshot.sh"
 
 die() {
@@ -40,11 +40,13 @@ loader() { printf 'loading %s\n' "$1"; }
 # usage: compression
 # Print what pg_dump compresses with: zstd is faster and smaller than gzip, but not every build has it.
 compression() {
-    if PGHOST=/nonexistent pg_dump --compress=zstd --format=custom 2>&1 | grep -qi compress; then
-        echo gzip:6
-    else
-        echo zstd
-    fi
+    local said
+    # It looks at its options before it looks for a server, of which there is none there.
+    said=$(PGHOST=/nonexistent pg_dump --compress=zstd --format=custom 2>&1) || true
+    case $said in
+        *[Cc]ompress*) echo gzip ;;
+        *) echo zstd ;;
+    esac
 }
 
 # usage: write_dump NAME
@@ -65,6 +67,7 @@ SELECT json_build_object('database', current_database(), 'bytes', pg_database_si
     'server', current_setting('server_version_num')::int / 10000, 'version', current_setting('server_version'),
     'taken', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'));
 SQL
+        # shellcheck source=/dev/null
         (source "$HERE/inspect-db.sh" && count_sql)
     } >&"$writer"
     pg_dump --no-password --format=custom --compress="$compress" --snapshot="$snapshot" --lock-wait-timeout=60s || code=$?
@@ -259,9 +262,8 @@ apply() {
 }
 
 finish() {
-    local LABEL="the dump"
     check_is_loaded "$1"
-    replace "$(scratch "$1")" "${2:-}" true
+    LABEL="the dump" replace "$(scratch "$1")" "${2:-}" true
 }
 
 main() {
