@@ -175,7 +175,7 @@ class Shop:
     def publish(self, source: str) -> None:
         """Run Python in the application, in the block of a batch."""
         program = f"import fast_sqs\nfrom shop import note\nwith fast_sqs.batch():\n    {source}"
-        subprocess.run([sys.executable, "-c", program], cwd=self.folder, env=self.environment, check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", program], cwd=self.folder, env=self.environment, check=True, timeout=300)
 
     def start(self, processes: int = 2) -> subprocess.Popen[str]:
         """Start a worker, and return once it is ready."""

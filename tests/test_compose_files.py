@@ -239,7 +239,7 @@ def test_two_checkouts_share_no_name(env_file: Path, tmp_path: Path, services: d
 
 def test_the_worker_has_the_environment_of_the_app_and_its_queue(services: dict[str, Any]) -> None:
     app, worker = (services[name]["environment"] for name in ("app", "worker-default"))
-    assert worker.keys() - app.keys() == {"QUEUES_URL", "WORKER_RELOAD"}
+    assert worker.keys() - app.keys() == {"QUEUES_URL", "WORKER_GRACE_PERIOD", "WORKER_RELOAD"}
     assert app.keys() - worker.keys() == {"HEALTH_PATH"}
     assert all(app[name] == worker[name] for name in app.keys() & worker.keys())
     assert services["worker-default"]["command"] == ["start-celery-worker.sh"]

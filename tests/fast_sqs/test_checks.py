@@ -47,8 +47,12 @@ def test_sound_settings_and_a_sound_queue_have_no_problem() -> None:
         ({"worker_send_task_events": True}, 3, "events are on"),
         ({"task_send_sent_event": True}, 3, "events are on"),
         ({"task_ignore_result": False}, 4, "there is no result_backend"),
-        ({"task_routes": {"shop.mail": {"queue": "mial"}}}, 5, "the route of `shop.mail` leads to the queue `mial`"),
-        ({"task_routes": [{"shop.mail": "mial"}]}, 5, "which is not in predefined_queues"),
+        (
+            {"task_routes": {"shop.mail": {"queue": "letters"}}},
+            5,
+            "the route of `shop.mail` leads to the queue `letters`",
+        ),
+        ({"task_routes": [{"shop.mail": "letters"}]}, 5, "which is not in predefined_queues"),
     ],
 )
 def test_setting_that_hurts_on_sqs_is_named(settings: dict[str, Any], number: int, words: str) -> None:
