@@ -56,6 +56,9 @@ class Swarm:
         cluster = self._cluster
         for document in filter(None, (made.before, made.document)):
             cluster.check_document(document)
+        if running := [job for job in made.jobs if state.runs(cluster.tasks(), job)]:
+            line = cluster.typed(["docker", "service", "logs", f"{self.name}_{running[0]}"])
+            raise Refused(f"{running[0]} of another deployment runs: wait until it has ended, see `{line}`")
         number, before = self._last()
         document = stack.keep_replicas(
             made.document, before, {one.name: one.wanted for one in cluster.services().values()}
@@ -168,22 +171,29 @@ class Swarm:
 
         :raises Refused: one failed: nothing was replaced.
         """
-        for job in made.jobs:
-            self._cluster.remove_service(job)
+        if not self.c.config.run.dry:
+            # What ran once does not run again while its service is there.
+            for job in made.jobs:
+                self._cluster.remove_service(job)
         before = {task.id for task in self._cluster.tasks()}
         self._cluster.apply(made.before, prune=False)
         if self.c.config.run.dry:
             return
-        waiting = list(made.jobs)
+        waiting, since = list(made.jobs), time.monotonic()
         while waiting:
             time.sleep(TICK)
-            tasks = self._cluster.tasks()
+            tasks = [one for one in self._cluster.tasks() if one.id not in before]
+            if any(one.service in waiting and one.state == "running" for one in tasks):
+                since = time.monotonic()
+            if time.monotonic() - since > PATIENCE:
+                why = next((one.error for one in tasks if one.service in waiting and one.error), "no node takes it")
+                raise Refused(f"{', '.join(waiting)} did not start, so that nothing was replaced: {why}")
             for job in made.jobs:
-                if bad := state.failed(tasks, job, before):
+                if bad := state.failed(tasks, job):
                     why = self._cluster.why(bad[0])
                     self._cluster.remove_service(job)
                     raise Refused(f"{job} failed, so that nothing was replaced: {why}")
-            waiting = [job for job in waiting if not state.is_complete(tasks, job, before)]
+            waiting = [job for job in waiting if not state.is_complete(tasks, job)]
         print(f"{', '.join(made.jobs)} done", file=sys.stderr)
 
     def _replace(self, document: Document, before: Document) -> None:
