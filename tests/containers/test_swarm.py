@@ -215,6 +215,8 @@ def test_a_service_is_scaled_and_a_deployment_leaves_it_at_that(site: Site) -> N
     assert image in row
     # Old replicas count until they have drained.
     within(60, lambda: site.replicas("app") == "2/2", "two replicas serve")
+    ok(site.deploy(site.version("scaled-still")))
+    within(60, lambda: site.replicas("app") == "2/2", "two replicas serve, after another deployment, too")
 
 
 def test_deployments_under_load_fail_no_request(site: Site) -> None:
@@ -256,7 +258,7 @@ def test_a_migration_that_fails_replaces_nothing(site: Site) -> None:
 def test_a_rollback_brings_the_version_before(site: Site) -> None:
     with Load(site.https) as load:
         ok(site.inv("deploy.rollback"))
-    assert site.serving() == {f"{site.name}-app:{f'round{ROUNDS - 2}' if ROUNDS > 1 else 'scaled'}"}
+    assert site.serving() == {f"{site.name}-app:{f'round{ROUNDS - 2}' if ROUNDS > 1 else 'scaled-still'}"}
     assert load.failed == []
 
 

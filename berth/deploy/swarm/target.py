@@ -60,18 +60,18 @@ class Swarm:
             line = cluster.typed(["docker", "service", "logs", f"{self.name}_{running[0]}"])
             raise Refused(f"{running[0]} of another deployment runs: wait until it has ended, see `{line}`")
         number, before = self._last()
-        document = stack.keep_replicas(
-            made.document, before, {one.name: one.wanted for one in cluster.services().values()}
-        )
+        running = {one.name: one.wanted for one in cluster.services().values()}
+        document = stack.keep_replicas(made.document, before, running)
         cluster.keep("secret", made.secrets)
         cluster.keep("config", made.configs)
         if made.needs:
             self._change(made.needs, prune=False)
         if made.before:
             self._run_jobs(made)
-        self._replace(document, before)
+        self._replace(document, stack.keep_replicas(before, before, running) if before else {})
         if not self.c.config.run.dry:
-            cluster.remember(number + 1, document)
+            # As the files say it, or the next release could not tell which numbers somebody has chosen.
+            cluster.remember(number + 1, made.document)
             self._tidy()
 
     def status(self) -> None:
@@ -88,9 +88,9 @@ class Swarm:
             raise Refused(f"there is no release of `{self.name}` before the running one: nothing was changed")
         (number, config), (_, running) = releases[-2:]
         now = {one.name: one.wanted for one in self._cluster.services().values()}
-        current = self._cluster.document(running)
-        document = self._cluster.document(config)
-        self._replace(stack.keep_replicas(document, document, now), current)
+        documents = (self._cluster.document(one) for one in (config, running))
+        wanted, current = (stack.keep_replicas(document, document, now) for document in documents)
+        self._replace(wanted, current)
         if not self.c.config.run.dry:
             self._cluster.forget("config", [running])
             print(f"release {number} serves again", file=sys.stderr)
