@@ -153,6 +153,17 @@ def test_a_number_of_replicas_that_was_chosen_stays(tmp_path: Path) -> None:
     }
 
 
+def test_the_compose_files_say_how_many_there_are_at_first_and_where_there_are_to_be_none(tmp_path: Path) -> None:
+    def tasks(count: int) -> dict[str, Any]:
+        return {"image": "shop:prod", "deploy": {"replicas": count}}
+
+    for number, (said, running, expected) in enumerate([(3, {}, 3), (3, {"tasks": 5}, 5), (0, {"tasks": 5}, 0)]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        made = laid_over(folder, stack(tasks=tasks(said)), RELEASE._replace(replicas=running))
+        assert made.of("Deployment")["tasks"]["spec"]["replicas"] == expected
+
+
 def refusal(folder: Path, stack: Stack) -> str:
     with pytest.raises(Refused) as refused:
         overlay.files(stack, base(folder), RELEASE, base="../base")
