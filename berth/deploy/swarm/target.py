@@ -60,15 +60,15 @@ class Swarm:
             line = cluster.typed(["docker", "service", "logs", f"{self.name}_{running[0]}"])
             raise Refused(f"{running[0]} of another deployment runs: wait until it has ended, see `{line}`")
         number, before = self._last()
-        running = {one.name: one.wanted for one in cluster.services().values()}
-        document = stack.keep_replicas(made.document, before, running)
+        counts = {one.name: one.wanted for one in cluster.services().values()}
+        document = stack.keep_replicas(made.document, before, counts)
         cluster.keep("secret", made.secrets)
         cluster.keep("config", made.configs)
         if made.needs:
             self._change(made.needs, prune=False)
         if made.before:
             self._run_jobs(made)
-        self._replace(document, stack.keep_replicas(before, before, running) if before else {})
+        self._replace(document, stack.keep_replicas(before, before, counts) if before else {})
         if not self.c.config.run.dry:
             # As the files say it, or the next release could not tell which numbers somebody has chosen.
             cluster.remember(number + 1, made.document)
