@@ -153,7 +153,8 @@ class Swarm:
         if not found:
             raise Refused("this folder is no git repository, whose commit names the image: name it by `--image`")
         image = str(read.definition(read.with_role("app"))["image"])
-        named = f"{image.rpartition(':')[0]}:{found}"
+        registry = prepare.value(self.here, "REGISTRY").rstrip("/")
+        named = f"{f'{registry}/' if registry else ''}{image.rpartition(':')[0]}:{found}"
         if found.endswith("-dirty"):
             raise Refused(f"there are changes that are not committed: commit them, or deploy them by `--image {named}`")
         return named
