@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -66,6 +66,8 @@ class Load:
                 connection.close()
                 connection = None
             self._stop.wait(self.PAUSE)
+        if connection is not None:
+            connection.close()
 
 
 def connect(port: int) -> http.client.HTTPSConnection:
@@ -254,7 +256,8 @@ def test_a_migration_that_fails_replaces_nothing(site: Site) -> None:
     assert made.returncode == 1
     assert "migrate failed, so that nothing was replaced" in made.stderr
     assert site.serving() == before
-    assert ask(connect(site.https), "/admin/login/") == 200
+    with closing(connect(site.https)) as connection:
+        assert ask(connection, "/admin/login/") == 200
 
 
 def test_a_rollback_brings_the_version_before(site: Site) -> None:
