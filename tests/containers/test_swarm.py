@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from containers.checkout import Checkout, checkout, docker, free_port, ok, within
+from containers.checkout import PATIENCE, Checkout, checkout, docker, free_port, ok, within
 
 pytestmark = pytest.mark.containers
 
@@ -167,16 +167,16 @@ def site(swarm: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site
 
 
 def remove(stack: str) -> None:
-    docker("stack", "rm", "--detach=false", stack)
+    """Take a stack away, with its data."""
+    docker("stack", "rm", stack)
     label = f"label=com.docker.stack.namespace={stack}"
 
-    def gone() -> bool:
-        return not docker("ps", "--all", "--quiet", "--filter", label).stdout
+    def list_(*words: str) -> list[str]:
+        return docker(*words, "--quiet", "--filter", label).stdout.split()
 
-    within(90, gone, f"the containers of {stack} are gone")
-    within(30, lambda: docker("volume", "rm", *volumes, check=False).returncode == 0, "its volumes are gone") if (
-        volumes := docker("volume", "ls", "--quiet", "--filter", label).stdout.split()
-    ) else None
+    within(PATIENCE, lambda: not list_("ps", "--all"), f"the containers of {stack} are gone")
+    for volume in list_("volume", "ls"):
+        docker("volume", "rm", volume)
 
 
 def certificate(folder: Path) -> Path:
