@@ -235,7 +235,12 @@ def test_without_its_pause_before_the_stop_a_deployment_does_fail_requests(site:
     site.checkout.set(KUBERNETES_OVERLAY="control")
     site.build("control-1", "control-2")
     ok(site.deploy("control-1"))
-    load = site.load()
-    ok(site.deploy("control-2"))
-    count = load.stop()
-    assert count.failed > 0
+    failed = 0
+    # The moment between the end of a pod and the news of it is short: on one node one deployment may be lucky.
+    for release in ("control-2", "control-1", "control-2", "control-1"):
+        load = site.load()
+        ok(site.deploy(release))
+        failed += load.stop().failed
+        if failed:
+            break
+    assert failed > 0
