@@ -198,7 +198,10 @@ def test_three_replicas_of_a_new_version_on_an_empty_database_migrate_once(site:
     assert rows == migrations
     assert int(rows) > 10
     tasks = docker("service", "ps", f"{site.stack}_app", "--format", "{{.CurrentState}}").stdout.splitlines()
-    assert [state.split()[0] for state in tasks] == ["Running"] * 3
+    states = [state.split()[0] for state in tasks]
+    assert states.count("Running") == 3
+    # On a busy machine one may be replaced before it is ready; none has failed.
+    assert {"Failed", "Rejected"}.isdisjoint(states)
     assert "Applying" not in docker("service", "logs", "--raw", f"{site.stack}_app").stdout
 
 
