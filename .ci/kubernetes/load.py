@@ -1,8 +1,9 @@
 """Ask for a page again and again, each time on a new connection, until our standard input ends; print a count as JSON.
 
-    load.py ADDRESS:PORT PATH THREADS
+    load.py ADDRESS:PORT PATH THREADS PAUSE
 
-A request has failed when it gets another answer than 200, or none within 20 seconds: CI's machines are busy.
+PAUSE is in seconds, after each request of a thread. A request has failed when it gets another answer than 200, or none
+within 20 seconds: CI's machines are busy.
 """
 
 from __future__ import annotations
@@ -14,22 +15,21 @@ import sys
 import threading
 import time
 
-PAUSE_S = 0.05
 LIMIT_S = 20
 # What an Ingress adds to a request for a site whose name the project knows.
 HEADERS = {"Host": "localhost", "X-Forwarded-Proto": "https"}
 
 
 class Load:
-    def __init__(self, address: str, path: str) -> None:
-        self.address, self.path = address, path
+    def __init__(self, address: str, path: str, pause: float) -> None:
+        self.address, self.path, self.pause = address, path, pause
         self.over = threading.Event()
         self.lock = threading.Lock()
         self.answers: collections.Counter[str] = collections.Counter()
         self.slowest = 0.0
 
     def run(self) -> None:
-        while not self.over.wait(PAUSE_S):
+        while not self.over.wait(self.pause):
             start = time.monotonic()
             outcome = self.ask()
             with self.lock:
@@ -50,8 +50,8 @@ class Load:
 
 
 def main() -> None:
-    address, path, threads = sys.argv[1:]
-    load = Load(address, path)
+    address, path, threads, pause = sys.argv[1:]
+    load = Load(address, path, float(pause))
     workers = [threading.Thread(target=load.run) for _ in range(int(threads))]
     for worker in workers:
         worker.start()

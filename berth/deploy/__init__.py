@@ -20,7 +20,7 @@ class Target(Protocol):
     """
 
     def deploy(self, image: str | None = None) -> None:
-        """Migrate the database by one job, while the running version serves, and then replace that one without downtime.
+        """Migrate the database by one job while the running version serves, then replace that one without downtime.
 
         :param image: a released image, by its whole name; None: that of the commit which is checked out.
         :raises Refused: the job failed, and nothing was replaced; or the new version did not become healthy, and the

@@ -10,11 +10,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from containers.checkout import Checkout, checkout, docker, free_port, ok, within
+from containers.checkout import PATIENCE, Checkout, checkout, docker, free_port, ok, within
 
 pytestmark = pytest.mark.containers
 
@@ -66,6 +66,8 @@ class Load:
                 connection.close()
                 connection = None
             self._stop.wait(self.PAUSE)
+        if connection is not None:
+            connection.close()
 
 
 def connect(port: int) -> http.client.HTTPSConnection:
@@ -115,8 +117,10 @@ class Site(Checkout):
         return docker("service", "ls", "--filter", name, "--format", "{{.Replicas}}").stdout.strip()
 
     def serving(self) -> set[str]:
-        """Return the images of the replicas that run."""
-        rows = ok(self.run(["docker", "service", "ps", f"{self.stack}_app", "--format", "json"])).stdout.splitlines()
+        """Return the images of the replicas that run and are to go on."""
+        # Old replicas that drain are to be shut down.
+        wanted = ["--filter", "desired-state=running", "--format", "json"]
+        rows = docker("service", "ps", f"{self.stack}_app", *wanted).stdout.splitlines()
         return {row["Image"] for row in map(json.loads, rows) if row["CurrentState"].startswith("Running")}
 
     @contextmanager
@@ -163,16 +167,16 @@ def site(swarm: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site
 
 
 def remove(stack: str) -> None:
-    docker("stack", "rm", "--detach=false", stack)
+    """Take a stack away, with its data."""
+    docker("stack", "rm", stack)
     label = f"label=com.docker.stack.namespace={stack}"
 
-    def gone() -> bool:
-        return not docker("ps", "--all", "--quiet", "--filter", label).stdout
+    def list_(*words: str) -> list[str]:
+        return docker(*words, "--quiet", "--filter", label).stdout.split()
 
-    within(90, gone, f"the containers of {stack} are gone")
-    within(30, lambda: docker("volume", "rm", *volumes, check=False).returncode == 0, "its volumes are gone") if (
-        volumes := docker("volume", "ls", "--quiet", "--filter", label).stdout.split()
-    ) else None
+    within(PATIENCE, lambda: not list_("ps", "--all"), f"the containers of {stack} are gone")
+    for volume in list_("volume", "ls"):
+        docker("volume", "rm", volume)
 
 
 def certificate(folder: Path) -> Path:
@@ -194,7 +198,10 @@ def test_three_replicas_of_a_new_version_on_an_empty_database_migrate_once(site:
     assert rows == migrations
     assert int(rows) > 10
     tasks = docker("service", "ps", f"{site.stack}_app", "--format", "{{.CurrentState}}").stdout.splitlines()
-    assert [state.split()[0] for state in tasks] == ["Running"] * 3
+    states = [state.split()[0] for state in tasks]
+    assert states.count("Running") == 3
+    # On a busy machine one may be replaced before it is ready; none has failed.
+    assert {"Failed", "Rejected"}.isdisjoint(states)
     assert "Applying" not in docker("service", "logs", "--raw", f"{site.stack}_app").stdout
 
 
@@ -225,6 +232,8 @@ def test_deployments_under_load_fail_no_request(site: Site) -> None:
             assert site.serving() == {image}
     assert load.failed == []
     assert load.answered > 100
+    # Scaled some deployments ago.
+    within(60, lambda: site.replicas("app") == "2/2", "two replicas serve")
 
 
 def test_a_broken_version_serves_nothing_and_the_old_one_fails_no_request(site: Site) -> None:
@@ -250,7 +259,8 @@ def test_a_migration_that_fails_replaces_nothing(site: Site) -> None:
     assert made.returncode == 1
     assert "migrate failed, so that nothing was replaced" in made.stderr
     assert site.serving() == before
-    assert ask(connect(site.https), "/admin/login/") == 200
+    with closing(connect(site.https)) as connection:
+        assert ask(connection, "/admin/login/") == 200
 
 
 def test_a_rollback_brings_the_version_before(site: Site) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from berth.compose.config import Stack
-from berth.deploy.kubernetes import overlay
+from berth.deploy.kubernetes import files, overlay
 from berth.deploy.kubernetes.manifests import Manifests, containers
 from berth.errors import Refused
 
@@ -153,6 +153,17 @@ def test_a_number_of_replicas_that_was_chosen_stays(tmp_path: Path) -> None:
     }
 
 
+def test_the_compose_files_say_how_many_there_are_at_first_and_where_there_are_to_be_none(tmp_path: Path) -> None:
+    def tasks(count: int) -> dict[str, Any]:
+        return {"image": "shop:prod", "deploy": {"replicas": count}}
+
+    for number, (said, running, expected) in enumerate([(3, {}, 3), (3, {"tasks": 5}, 5), (0, {"tasks": 5}, 0)]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        made = laid_over(folder, stack(tasks=tasks(said)), RELEASE._replace(replicas=running))
+        assert made.of("Deployment")["tasks"]["spec"]["replicas"] == expected
+
+
 def refusal(folder: Path, stack: Stack) -> str:
     with pytest.raises(Refused) as refused:
         overlay.files(stack, base(folder), RELEASE, base="../base")
@@ -194,3 +205,14 @@ def test_a_project_name_that_is_no_namespace_is_refused() -> None:
 def test_no_secret_stands_in_the_kustomization_itself(tmp_path: Path) -> None:
     made = overlay.files(stack({"DB_PASSWORD": "deadbeef"}), base(tmp_path), RELEASE, base="../base")
     assert [name for name, content in made.items() if "deadbeef" in content] == [os.path.join("secret/web/DB_PASSWORD")]
+
+
+def test_what_is_applied_can_be_read_by_its_owner_only_and_holds_nothing_of_an_earlier_release(tmp_path: Path) -> None:
+    folder = tmp_path / "state" / "kubernetes"
+    files.replace(folder, {"old": "1"})
+    files.replace(folder, {"kustomization.yaml": "{}\n", "secret/web/KEY": "a\r\nb"})
+    found = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    assert found.keys() == {"kustomization.yaml", "secret/web/KEY"}
+    assert found["secret/web/KEY"].read_bytes() == b"a\r\nb"
+    assert {path.stat().st_mode & 0o777 for path in found.values()} == {0o600}
+    assert folder.stat().st_mode & 0o777 == 0o700

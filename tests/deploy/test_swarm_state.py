@@ -92,3 +92,12 @@ def test_the_last_failed_health_check_is_told() -> None:
     assert state.health(json.dumps([{"State": {"Health": {"Log": log}}}])) == "GET /: 503"
     assert state.health(json.dumps([{"State": {}}])) == ""
     assert state.health("") == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "runs", "is_complete"),
+    [("pending", True, False), ("running", True, False), ("complete", False, True), ("failed", False, False)],
+)
+def test_a_job_runs_until_it_has_ended(said: str, runs: bool, is_complete: bool) -> None:
+    tasks = [Task("a", "job", said, ""), Task("b", "web", "running", "")]
+    assert (state.runs(tasks, "job"), state.is_complete(tasks, "job")) == (runs, is_complete)

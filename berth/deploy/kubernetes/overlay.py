@@ -28,7 +28,7 @@ class Release(NamedTuple):
 
     :param namespace: of the project.
     :param image: of the project's own services.
-    :param replicas: of workloads whose number somebody has changed; the manifests say the others'.
+    :param replicas: of the workloads that run, whose number somebody may have changed.
     """
 
     namespace: str
@@ -78,11 +78,18 @@ def files(stack: Stack, manifests: Manifests, release: Release, *, base: str) ->
         "patches": [*_image_patches(manifests, images), *_host_patches(manifests, hosts(stack.environment(main)))],
         "replicas": [
             {"name": name, "count": count}
-            for name, count in sorted(release.replicas.items())
+            for name, count in sorted(_replicas(stack, release.replicas).items())
             if "replicas" in manifests.workloads().get(name, {}).get("spec", {})
         ],
     }
     return {"kustomization.yaml": json.dumps(kustomization, indent=2) + "\n", **made}
+
+
+def _replicas(stack: Stack, running: Mapping[str, int]) -> dict[str, int]:
+    """Return how many there are to be: what runs stays so, unless the compose files say that there is to be none."""
+    said = {name: (stack.definition(name).get("deploy") or {}).get("replicas") for name in stack.names()}
+    wanted = {name: int(count) for name, count in said.items() if count is not None}
+    return {**wanted, **running, **{name: 0 for name, count in wanted.items() if count == 0}}
 
 
 def _is_plain(value: str) -> bool:

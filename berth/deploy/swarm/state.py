@@ -90,12 +90,15 @@ def failed(now: Collection[Task], service: str, before: Collection[str] = ()) ->
     return [one for one in now if one.service == service and one.state in bad and one.id not in before]
 
 
-def is_complete(now: Collection[Task], job: str, before: Collection[str]) -> bool:
-    """Tell whether a job has ended well.
+def runs(now: Collection[Task], service: str) -> bool:
+    """Tell whether a task of ``service`` runs, or is about to."""
+    over = ("complete", "failed", "rejected", "shutdown", "orphaned", "remove")
+    return any(one.service == service and one.state not in over for one in now)
 
-    :param before: ids of tasks that are not meant.
-    """
-    return any(one.service == job and one.state == "complete" for one in now if one.id not in before)
+
+def is_complete(now: Collection[Task], job: str) -> bool:
+    """Tell whether a job has ended well."""
+    return any(one.service == job and one.state == "complete" for one in now)
 
 
 def is_done(now: Service, before: Service | None) -> bool:

@@ -56,19 +56,22 @@ class Swarm:
         cluster = self._cluster
         for document in filter(None, (made.before, made.document)):
             cluster.check_document(document)
+        if running := [job for job in made.jobs if state.runs(cluster.tasks(), job)]:
+            line = cluster.typed(["docker", "service", "logs", f"{self.name}_{running[0]}"])
+            raise Refused(f"{running[0]} of another deployment runs: wait until it has ended, see `{line}`")
         number, before = self._last()
-        document = stack.keep_replicas(
-            made.document, before, {one.name: one.wanted for one in cluster.services().values()}
-        )
+        counts = {one.name: one.wanted for one in cluster.services().values()}
+        document = stack.keep_replicas(made.document, before, counts)
         cluster.keep("secret", made.secrets)
         cluster.keep("config", made.configs)
         if made.needs:
             self._change(made.needs, prune=False)
         if made.before:
             self._run_jobs(made)
-        self._replace(document, before)
+        self._replace(document, stack.keep_replicas(before, before, counts) if before else {})
         if not self.c.config.run.dry:
-            cluster.remember(number + 1, document)
+            # As the files say it, or the next release could not tell which numbers somebody has chosen.
+            cluster.remember(number + 1, made.document)
             self._tidy()
 
     def status(self) -> None:
@@ -85,9 +88,9 @@ class Swarm:
             raise Refused(f"there is no release of `{self.name}` before the running one: nothing was changed")
         (number, config), (_, running) = releases[-2:]
         now = {one.name: one.wanted for one in self._cluster.services().values()}
-        current = self._cluster.document(running)
-        document = self._cluster.document(config)
-        self._replace(stack.keep_replicas(document, document, now), current)
+        documents = (self._cluster.document(one) for one in (config, running))
+        wanted, current = (stack.keep_replicas(document, document, now) for document in documents)
+        self._replace(wanted, current)
         if not self.c.config.run.dry:
             self._cluster.forget("config", [running])
             print(f"release {number} serves again", file=sys.stderr)
@@ -150,7 +153,8 @@ class Swarm:
         if not found:
             raise Refused("this folder is no git repository, whose commit names the image: name it by `--image`")
         image = str(read.definition(read.with_role("app"))["image"])
-        named = f"{image.rpartition(':')[0]}:{found}"
+        registry = prepare.value(self.here, "REGISTRY").rstrip("/")
+        named = f"{f'{registry}/' if registry else ''}{image.rpartition(':')[0]}:{found}"
         if found.endswith("-dirty"):
             raise Refused(f"there are changes that are not committed: commit them, or deploy them by `--image {named}`")
         return named
@@ -168,22 +172,29 @@ class Swarm:
 
         :raises Refused: one failed: nothing was replaced.
         """
-        for job in made.jobs:
-            self._cluster.remove_service(job)
+        if not self.c.config.run.dry:
+            # What ran once does not run again while its service is there.
+            for job in made.jobs:
+                self._cluster.remove_service(job)
         before = {task.id for task in self._cluster.tasks()}
         self._cluster.apply(made.before, prune=False)
         if self.c.config.run.dry:
             return
-        waiting = list(made.jobs)
+        waiting, since = list(made.jobs), time.monotonic()
         while waiting:
             time.sleep(TICK)
-            tasks = self._cluster.tasks()
+            tasks = [one for one in self._cluster.tasks() if one.id not in before]
+            if any(one.service in waiting and one.state == "running" for one in tasks):
+                since = time.monotonic()
+            if time.monotonic() - since > PATIENCE:
+                why = next((one.error for one in tasks if one.service in waiting and one.error), "no node takes it")
+                raise Refused(f"{', '.join(waiting)} did not start, so that nothing was replaced: {why}")
             for job in made.jobs:
-                if bad := state.failed(tasks, job, before):
+                if bad := state.failed(tasks, job):
                     why = self._cluster.why(bad[0])
                     self._cluster.remove_service(job)
                     raise Refused(f"{job} failed, so that nothing was replaced: {why}")
-            waiting = [job for job in waiting if not state.is_complete(tasks, job, before)]
+            waiting = [job for job in waiting if not state.is_complete(tasks, job)]
         print(f"{', '.join(made.jobs)} done", file=sys.stderr)
 
     def _replace(self, document: Document, before: Document) -> None:
