@@ -114,7 +114,8 @@ def _of(name: str, fact: Fact) -> tuple[Variable, str]:
     if value := _plain(sample):
         return Variable(name, f"${{{name}:-{value}}}", value, optional=True, build=value, why=why), ""
     made = made_up(name)
-    remark = f"{name} has no value in the project's files ({place(fact)} insists on one): `{made}` stands for it"
+    stand_in = f"`{made}`" if made else "an empty text"
+    remark = f"{name} has no value in the project's files ({place(fact)} insists on one): {stand_in} stands for it"
     return Variable(name, f"${{{name}:-{made}}}", made or "...", optional=True, build=made, why=why), remark
 
 
