@@ -134,6 +134,8 @@ def lock_file(session: nox.Session, source: Path) -> None:
     name = source.name.removesuffix(".in")
     # The least Python of Django 6.1, which only lives in an image.
     python = "3.12" if name.endswith("django-6.1") else "3.10"
+    # What goes into the images of any project, on the least Python that the scripts of the images run on.
+    python = "3.9" if source.is_relative_to("berth/init") else python
     # A lock names its sources as they are called from the folder of this command.
     with session.chdir(source.parent):
         override = ["--override", f"{name}.override"] if Path(f"{name}.override").exists() else []

@@ -2,10 +2,10 @@
 
     python benchmarks/adopt.py LIST [--folder FOLDER] [--mirror FOLDER] [--base-images] [--only NAME]
 
-LIST has a project on each line, `OWNER/NAME COMMIT [ANSWER=VALUE ...]`; `#` begins a comment. Each one is fetched at its
-commit, gets its files with `--yes` and the answers of its line, and is tried on the Docker engine of this machine. Levels:
-
-L1 the plan is made, L2 the image builds, L3 check and migrate pass on the database, L4 a page answers 200, L5 workers run.
+LIST has a project on each line, `OWNER/NAME COMMIT [ANSWER=VALUE ...]`; `#` begins a comment. Each one is fetched at
+its commit, gets its files with `--yes` and the answers of its line, and is tried on the Docker engine of this machine.
+Levels: L1 the plan is made, L2 the image builds, L3 check and migrate pass on the database, L4 a page answers 200, L5
+workers run.
 
 The table, in Markdown, has the repository, the commit, the level, the minutes, and the reason where it did not pass.
 """
@@ -52,7 +52,8 @@ def main() -> None:
     projects = [Project(words[0], words[1], tuple(words[2:])) for words in lines if words]
     chosen = [each for each in projects if not options.only or options.only in each.repository]
     options.folder.mkdir(parents=True, exist_ok=True)
-    print("| repository | commit | level | minutes | tracked files changed | reason |\n|---|---|---|---|---|---|", flush=True)
+    print("| repository | commit | level | minutes | tracked files changed | reason |", flush=True)
+    print("|---|---|---|---|---|---|", flush=True)
     for each in chosen:
         found = _tried(each, options)
         print(

@@ -11,6 +11,7 @@ from berth.init import databases, installing, serving, variables
 from berth.init.databases import Choice
 from berth.init.plan import Node, Plan
 from berth.init.reading import place, table, text, version, words
+from berth.init.state import FOLDERS
 from berth.inspect import Facts
 from berth.project import TASKS
 
@@ -36,14 +37,9 @@ def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], nam
     _check_settings(facts, database, settings)
     folder = manage.rpartition("/")[0] or "."
     own_settings = database.rung == "settings"
-    is_taken = ".env" in paths or ".env.template" in paths
-    env_file = _free((".env.berth",), paths) if is_taken else ".env"
     return Plan(
         name=name,
-        folder=_free(("docker", "berth-docker"), paths),
-        tasks=_free(("tasks.py", TASKS), paths),
-        env_template=f"{env_file}.template",
-        env_file=env_file,
+        **_names(paths),
         django=folder,
         manage="manage.py" if folder == "." else manage[len(folder) + 1 :],
         import_paths=_import_paths(paths, folder),
@@ -154,6 +150,18 @@ def _import_paths(paths: Collection[str], django: str) -> tuple[str, ...]:
     if any(re.fullmatch(r"src/[^/]+/__init__\.py", path) for path in paths) and django != "src":
         found.append("src")
     return tuple(found)
+
+
+def _names(paths: Collection[str]) -> dict[str, str]:
+    """Return the names of what Berth writes, of which the project has none."""
+    is_taken = ".env" in paths or ".env.template" in paths
+    env_file = _free((".env.berth",), paths) if is_taken else ".env"
+    return {
+        "folder": _free(FOLDERS, paths),
+        "tasks": _free(("tasks.py", TASKS), paths),
+        "env_file": env_file,
+        "env_template": f"{env_file}.template",
+    }
 
 
 def _free(names: Sequence[str], paths: Collection[str]) -> str:

@@ -65,7 +65,8 @@ def ours(plan: Plan) -> str:
     entries: dict[str, str] = {}
     for name in dict.fromkeys(wanted):
         for entry in re.split(r"\n(?=[A-Za-z0-9])", _lock(name).strip()):
-            entries.setdefault(entry.partition(" \\")[0], entry)
+            if not entry.startswith("#"):
+                entries.setdefault(entry.partition(" \\")[0], entry)
     if not entries:
         return ""
     header = "# What the images need beside the project's own packages. None replaces one of those.\n"

@@ -8,9 +8,11 @@ from collections.abc import Iterable
 
 from berth.init.plan import CODE, Plan
 
-CACHE = "--mount=type=cache,target=/root/.cache,sharing=locked"
+# Shared, as uv and pip allow: a build that waits for another one's compiler would seem to hang.
+CACHE = "--mount=type=cache,target=/root/.cache"
 SECRETS = "--mount=type=secret,id=ca_bundle --mount=type=secret,id=uv_toml,target=/etc/uv/uv.toml"
-APT = "--mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt,sharing=locked"
+# Gone with the command; of a cache of apt's all builds on a machine would have to wait for each other.
+APT = "--mount=type=tmpfs,target=/var/cache/apt --mount=type=tmpfs,target=/var/lib/apt/lists"
 LIBRARY = "/usr/local/lib/berth"
 NOT_AT_RUN_TIME = re.compile(
     r".*-dev$|build-essential$|gcc|g\+\+|make$|cmake$|pkg-?config|cargo$|rustc$|swig$|python3?($|-|\.)|pip$|curl$|wget$|gnupg"

@@ -4,9 +4,10 @@
 
 - ``berth.init.image.files(plan) -> dict[str, str]``: the Dockerfile, its ignore file and the scripts of the images, by
   path below the project's root; a text that starts with ``#!`` becomes executable.
-- ``berth.init.services.block(service, plan) -> str``: a compose block, indented by two spaces, of a `Service` of
-  the kinds `redis` and `rabbitmq`; ``berth.init.services.paragraphs(service, plan) -> dict[str, str]``: its paragraphs of
-  `.env.template`, by section: `Ports` and `Images`, or another that is added; ``berth.init.services.files(service, plan) -> dict[str, str]``: the files that it mounts.
+- of a `Service` of the kinds `redis` and `rabbitmq`: ``berth.init.services.block(service, plan) -> str``, its compose
+  block, indented by two spaces; ``...files(service, plan) -> dict[str, str]``, what that mounts; and
+  ``...paragraphs(service, plan) -> dict[str, str]``, its part of `.env.template` by section, `Ports` and `Images` or
+  another that is added.
 
 Inside the containers the whole repository is at `CODE`, and the working directory is ``plan.workdir``, that of
 manage.py.

@@ -12,8 +12,12 @@ _MISSING = (
     re.compile(r"Set the ([A-Za-z_]\w*) environment variable"),
     re.compile(r"KeyError: ['\"]([A-Z_][A-Z0-9_]{2,})['\"]"),
     re.compile(r"UndefinedValueError: ([A-Za-z_]\w*) not found"),
-    re.compile(r"[Ee]nvironment variable ['\"]?([A-Z_][A-Z0-9_]{2,})['\"]?,? (?:is )?(?:not set|not found|required|missing)"),
-    re.compile(r"(?:Missing|required|Required|set the) (?:\w+ ){0,2}environment variable:? ['\"]?([A-Z_][A-Z0-9_]{2,})"),
+    re.compile(
+        r"[Ee]nvironment variable ['\"]?([A-Z_][A-Z0-9_]{2,})['\"]?,? (?:is )?(?:not set|not found|required|missing)"
+    ),
+    re.compile(
+        r"(?:[Mm]issing|[Rr]equired|set the) (?:\w+ ){0,2}environment variable:? ['\"]?([A-Z_][A-Z0-9_]{2,})"
+    ),
     re.compile(r"ImproperlyConfigured: .*?\b([A-Z][A-Z0-9]*_[A-Z0-9_]+)\b.*?(?:not|must|required)"),
 )  # fmt: skip
 

@@ -18,7 +18,8 @@ BUILD_SECRET = "only-to-build-0123456789-abcdefghijklmnopqrstuvwxyz"
 OURS = {
     "DJANGO_SETTINGS_MODULE", "DJANGO_CONFIGURATION", "HEALTH_PATH", "DB_HOST", "DB_PORT", "DB_NAME", "DB_USER",
     "DB_PASSWORD", "DB_WAIT_TIMEOUT", "COMPOSE_FILE", "COMPOSE_PROJECT_NAME", "HOST_UID", "HOST_GID",
-    "POSTGRES_PASSWORD", "PATH", "HOME", "USER", "PWD", "PYTHONPATH", "VIRTUAL_ENV", "HOSTNAME", "CI", "TERM", "SHELL", "LANG", "TZ",
+    "POSTGRES_PASSWORD", "PATH", "HOME", "USER", "PWD", "PYTHONPATH", "VIRTUAL_ENV", "HOSTNAME",
+    "CI", "TERM", "SHELL", "LANG", "TZ",
     "BERTH_ENGINE", "APP_IMAGE", "PYTHON_IMAGE", "POSTGRES_IMAGE", "BUILD_TARGET",
 }  # fmt: skip
 """Names that Berth's files give a meaning of their own, or every process has."""
@@ -87,6 +88,9 @@ def _development(facts: Facts) -> Iterator[Variable]:
     for name in words(hosts.get("variables"))[:1]:
         known = table(facts.value(f"variable.{name}"))
         sample = text(known.get("sample"))
+        if name == "HOSTNAME":
+            # Every shell and every container has one; that of the caller is never meant.
+            yield Variable(name, "localhost", build="localhost", why="A host name the site answers to")
         value = sample if sample and ("localhost" in sample or sample.strip("[]\"'") == "*") else "localhost,127.0.0.1"
         if "HOST" in name.upper() and SAFE.fullmatch(value) and name not in OURS:
             yield Variable(
@@ -110,7 +114,8 @@ def _of(name: str, fact: Fact) -> tuple[Variable, str]:
     if value := _plain(sample):
         return Variable(name, f"${{{name}:-{value}}}", value, optional=True, build=value, why=why), ""
     made = made_up(name)
-    remark = f"{name} has no value in the project's files ({place(fact)} insists on one): `{made}` stands for it"
+    stand_in = f"`{made}`" if made else "an empty text"
+    remark = f"{name} has no value in the project's files ({place(fact)} insists on one): {stand_in} stands for it"
     return Variable(name, f"${{{name}:-{made}}}", made or "...", optional=True, build=made, why=why), remark
 
 

@@ -107,7 +107,9 @@ def test_taken_names_get_others(tmp_path: Path) -> None:
 
 
 def test_a_variable_without_any_value_is_made_up_and_told(tmp_path: Path) -> None:
-    made = plan(tmp_path, shapes.project(shapes.URL + 'SHOP_HOST = os.environ["SHOP_HOST"]\n', more=shapes.REQUIREMENTS))
+    made = plan(
+        tmp_path, shapes.project(shapes.URL + 'SHOP_HOST = os.environ["SHOP_HOST"]\n', more=shapes.REQUIREMENTS)
+    )
     assert environment(made)["SHOP_HOST"] == "${SHOP_HOST:-localhost}"
     assert any(remark.startswith("SHOP_HOST has no value") for remark in made.remarks)
 

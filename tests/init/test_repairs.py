@@ -40,7 +40,10 @@ def test_the_database_of_the_stack_is_the_one_that_is_meant() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"DATABASES": {"default": {"ENGINE": "django.db.backends.sqlite3"}}}, "would run on django.db.backends.sqlite3"),
+        (
+            {"DATABASES": {"default": {"ENGINE": "django.db.backends.sqlite3"}}},
+            "would run on django.db.backends.sqlite3",
+        ),
         ({"DATABASES": {"default": {**SETTINGS["DATABASES"]["default"], "NAME": "other"}}}, "other of owner"),
         ({"DATABASES": {}}, "no default database"),
         (None, "no default database"),
