@@ -269,6 +269,11 @@ def theirs(options: argparse.Namespace) -> None:
         install(command(options, Path(folder)), options.debian)
     (VENV / ".lock").unlink(missing_ok=True)
     found = freeze()
+    if not found:
+        # The markers of a lock made for another Python leave out all of it, and that without a word.
+        fail(
+            f"nothing in {Path(options.files[0]).name} is for Python {sys.version.split()[0]}: set PYTHON_IMAGE in .env"
+        )
     write("theirs.txt", found)
     needed = system_packages.at_run_time({line.split("==")[0].split(" ")[0].lower() for line in found})
     write("debian.txt", sorted({*(NOTES / "debian.txt").read_text().split(), *needed}))
