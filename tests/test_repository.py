@@ -164,8 +164,10 @@ def test_shell_files_are_found() -> None:
 
 @pytest.mark.parametrize("path", shell_files(), ids=name)
 def test_shell_file_is_executable_and_stops_at_errors(path: Path) -> None:
-    head = "#!/bin/sh" if name(path) == "inv" else "#!/usr/bin/env bash"
-    stop = "set -eu" if name(path) == "inv" else "set -Eeuo pipefail"
+    # The launcher runs anywhere; some images of Redis have no bash.
+    plain = name(path) in {"inv", "berth/init/files/check-redis.sh"}
+    head = "#!/bin/sh" if plain else "#!/usr/bin/env bash"
+    stop = "set -eu" if plain else "set -Eeuo pipefail"
     lines = text(path).splitlines()
     assert os.access(path, os.X_OK)
     assert lines[0] == head
