@@ -17,7 +17,7 @@ import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
-# Checked against Debian 12 and 13: the names of both.
+# The names are those of Debian 12 and 13.
 HEADERS: dict[str, str] = {
     "argon2-cffi-bindings": "libffi-dev",
     "bcrypt": "cargo",
