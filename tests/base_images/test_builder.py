@@ -38,6 +38,7 @@ def test_the_recipes_of_the_repository_fill_the_image_variables() -> None:
         "PYTHON_IMAGE": "python:3.13-slim-trixie",
         "POSTGRES_IMAGE": "postgres:18",
         "BROKER_IMAGE": "softwaremill/elasticmq:1.7.1",
+        "BALANCER_IMAGE": "haproxy:3.2",
     }
     assert builder.variables(builder.used(builder.read_recipes(FOLDER), named)) == {
         "PYTHON_IMAGE": "local/python:3.13",
