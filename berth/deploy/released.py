@@ -26,7 +26,7 @@ def env_files(here: Project) -> str:
 
 
 def image(c: Context, here: Project, stack: Stack) -> str:
-    """Return the image of the commit that is checked out, as `build --prod` names it.
+    """Return the image of the commit that is checked out, as `release` names it and pushes it to REGISTRY.
 
     :raises Refused: the checkout holds more than the commit, or there is none.
     """
@@ -34,8 +34,9 @@ def image(c: Context, here: Project, stack: Stack) -> str:
     found = release.name(*(answer.stdout for answer in asked))
     if not found:
         raise Refused("this folder is no git repository, whose commit names the image: name it by `--image`")
-    repository = str(stack.definition(stack.with_role("app"))["image"]).rpartition(":")[0]
-    named = f"{repository}:{found}"
+    built = str(stack.definition(stack.with_role("app"))["image"]).rpartition(":")[0]
+    registry = prepare.value(here, "REGISTRY").rstrip("/")
+    named = f"{f'{registry}/' if registry else ''}{built}:{found}"
     if found.endswith("-dirty"):
         raise Refused(f"there are changes that are not committed: commit them, or deploy them by `--image {named}`")
     return named

@@ -280,7 +280,7 @@ def test_what_stops_all_replicas_at_once_fails_requests(site: Site) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["deploy", "--image", "none:1"], "the engine has no image none:1: type `./inv build --prod`"),
+        (["deploy", "--image", "none:1"], "the engine has no image none:1: type `./inv release`"),
         (["deploy", "--to", "swram"], "Berth deploys to swarm or kubernetes, not to `swram`: did you mean `swarm`?"),
         (["deploy.scale", "ap=3"], "`ap` is no service of the stack: `deploy.scale` takes app"),
         (["deploy.scale", "balancer=3"], "`balancer` runs once on each node"),

@@ -6,7 +6,6 @@ import re
 import sys
 import time
 from collections.abc import Collection, Mapping
-from pathlib import Path
 
 from invoke import Context
 
@@ -14,6 +13,7 @@ from berth import engines, process
 from berth.compose import lines as compose
 from berth.compose import release
 from berth.compose.config import Stack
+from berth.deploy import released
 from berth.deploy.swarm import files, stack, state
 from berth.deploy.swarm.cluster import Cluster
 from berth.deploy.swarm.stack import Document, Release
@@ -115,10 +115,10 @@ class Swarm:
         :raises Refused: Compose refuses them, Swarm cannot do what they say, or there is no released image.
         """
         config = self._config()
-        image = image or self._released(Stack(config))
+        image = image or released.image(self.c, self.here, Stack(config))
         if not stack.is_of_a_registry(image) and not self._cluster.has_image(image):
             raise Refused(
-                f"the engine has no image {image}: type `{self.here.command()} build --prod`, or name a released one "
+                f"the engine has no image {image}: type `{self.here.command()} release`, or name a released one "
                 "by `--image`; to carry one to another engine, `docker save IMAGE | docker --context CONTEXT load`"
             )
         read = stack.parse(config)
@@ -127,37 +127,13 @@ class Swarm:
     def _config(self) -> str:
         variables = {
             "COMPOSE_FILE": prepare.value(self.here, "DEPLOY_COMPOSE_FILE") or COMPOSE_FILES,
-            "COMPOSE_ENV_FILES": self._env_files(),
+            "COMPOSE_ENV_FILES": released.env_files(self.here),
             **release.variables(""),
         }
         answer = process.capture(self.c, compose.config_json(), cwd=self.here.root, env=variables)
         if answer.returncode != 0:
             raise Refused(answer.stderr.strip(), code=answer.returncode)
         return answer.stdout
-
-    def _env_files(self) -> str:
-        own = prepare.value(self.here, "DEPLOY_ENV_FILE")
-        if own and not Path(self.here.root, own).is_file():
-            raise Refused(
-                f"DEPLOY_ENV_FILE is `{own}`, and there is no such file: write it, with the values of production"
-            )
-        return f".env,{own}" if own else ".env"
-
-    def _released(self, read: Stack) -> str:
-        """Return the image of the commit that is checked out.
-
-        :raises Refused: it holds more than the commit, or there is none.
-        """
-        asked = (process.capture(self.c, line, cwd=self.here.root) for line in (release.revision(), release.changes()))
-        found = release.name(*(answer.stdout for answer in asked))
-        if not found:
-            raise Refused("this folder is no git repository, whose commit names the image: name it by `--image`")
-        image = str(read.definition(read.with_role("app"))["image"])
-        registry = prepare.value(self.here, "REGISTRY").rstrip("/")
-        named = f"{f'{registry}/' if registry else ''}{image.rpartition(':')[0]}:{found}"
-        if found.endswith("-dirty"):
-            raise Refused(f"there are changes that are not committed: commit them, or deploy them by `--image {named}`")
-        return named
 
     def _last(self) -> tuple[int, Document]:
         """Return the number and the stack file of the running release, 0 and an empty one: there is none."""
