@@ -302,17 +302,21 @@ def test_the_server_holds_an_empty_poll_for_workers_and_for_others() -> None:
     assert hocon("queues.default.receiveMessageWait") == "20 seconds"
 
 
-def test_the_page_of_the_queues_knows_the_broker_alone(services: dict[str, Any], shipped: dict[str, Any]) -> None:
-    for one in (services["queues"], shipped["queues"]):
-        assert one["command"] == ["queues.sh", "serve"]
-        assert one["read_only"] and "volumes" not in one
-        assert set(one["environment"]) == {
-            *("AWS_ACCESS_KEY_ID", "AWS_REGION", "AWS_SECRET_ACCESS_KEY", "CELERY_APP", "CELERY_BROKER_URL"),
-            *("HEALTH_PATH", "HEALTH_PORT", "SQS_QUEUE_URLS"),
-        }
-    app = services["app"]["environment"]
-    shared = services["queues"]["environment"].items() - {("HEALTH_PATH", "/health"), ("HEALTH_PORT", "9325")}
-    assert shared <= app.items()
+def test_the_page_of_the_queues_knows_the_broker_alone(services: dict[str, Any]) -> None:
+    page = services["queues"]
+    assert page["command"] == ["queues.sh", "serve"]
+    assert page["read_only"] and "volumes" not in page
+    assert set(page["environment"]) == {
+        *("AWS_ACCESS_KEY_ID", "AWS_REGION", "AWS_SECRET_ACCESS_KEY", "CELERY_APP", "CELERY_BROKER_URL"),
+        *("HEALTH_PATH", "HEALTH_PORT", "SQS_QUEUE_URLS"),
+    }
+    shared = page["environment"].items() - {("HEALTH_PATH", "/health"), ("HEALTH_PORT", "9325")}
+    assert shared <= services["app"]["environment"].items()
+
+
+def test_the_page_of_the_queues_is_not_shipped(shipped: dict[str, Any]) -> None:
+    assert "queues" not in shipped
+    assert shipped["worker-default"]["environment"]["QUEUES_URL"] == ""
 
 
 def test_the_broker_has_the_queues_of_their_one_definition() -> None:
