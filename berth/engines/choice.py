@@ -68,6 +68,7 @@ def docker_engine(c: Context) -> Docker:
 def _prepare(c: Context, here: Project, *, create: bool) -> None:
     if create and not here.env_file.exists() and not c.config.run.dry:
         prepare.make(here, lambda: client.projects(c, here))
+        prepare.keep_out_of_git(c, here)
     prepare.check(here)
 
 

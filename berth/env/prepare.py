@@ -6,6 +6,9 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+
+from invoke import Context
 
 from berth import env, ports, process
 from berth.errors import Refused
@@ -90,6 +93,30 @@ def make(here: Project, taken: Callable[[], Collection[str]]) -> None:
     except OSError as error:
         raise Refused(f".env cannot be made in {here.root} ({error.strerror}): let your user write there") from None
     print("\n".join(said), file=sys.stderr)
+
+
+def keep_out_of_git(c: Context, here: Project) -> None:
+    """Have git ignore `.env` in this checkout, and say so, where the project's own .gitignore does not.
+
+    Otherwise a `git add .` would take in its secrets. The project's files stay as they are.
+    """
+    name = here.env_file.name
+    # 0: it is ignored; 128 and 127: there is no repository, or no git.
+    if process.capture(c, ["git", "check-ignore", "--quiet", name], cwd=here.root, missing=True).returncode != 1:
+        return
+    found = process.capture(c, ["git", "rev-parse", "--git-path", "info/exclude"], cwd=here.root)
+    exclude = Path(here.root, found.stdout.strip())
+    line = f"# The secrets of this checkout, which Berth has made.\n{name}\n"
+    try:
+        if exclude.exists():
+            before = env.read_text(exclude)
+            env.replace(exclude, before + "\n" * (before[-1:] not in {"", "\n"}) + line)
+        else:
+            env.write_new(exclude, line)
+    except OSError as error:
+        print(f"git would take {name} in ({exclude}: {error.strerror}): write it into .gitignore", file=sys.stderr)
+    else:
+        print(f"git ignores {name} in this checkout; write it into .gitignore, for others, too", file=sys.stderr)
 
 
 def separate(here: Project, taken: Callable[[], Collection[str]]) -> Mapping[str, str]:

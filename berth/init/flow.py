@@ -83,7 +83,11 @@ def run(root: Path, given: Mapping[str, str], *, yes: bool, dry_run: bool) -> No
     print(summary(plan))
     print(f"wrote {len(done)} files, and changed none: {_folders(done)}", file=sys.stderr)
     if not _is_ignored(root, plan.env_file):
-        print(f"to do: write the line `{plan.env_file}` into .gitignore: it will hold passwords", file=sys.stderr)
+        print(
+            f"to do: write the line `{plan.env_file}` into .gitignore: it will hold passwords; "
+            f"`{Project(root).command()} up` hides it from git in its own checkout only",
+            file=sys.stderr,
+        )
     print(f"next: commit them, and type `{Project(root).command()} up`", file=sys.stderr)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from invoke import Context
 
 from berth import env
 from berth.env import prepare
@@ -152,6 +153,47 @@ def test_the_project_name_of_the_template_is_kept(bare: Path, taken: set[str], n
     prepare.make(Project(bare), lambda: taken)
 
     assert values(bare)["COMPOSE_PROJECT_NAME"] == name
+
+
+def git(folder: Path, *words: str) -> str:
+    made = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True)
+    return made.stdout
+
+
+@pytest.mark.parametrize("exclude", [None, "", "*.log", "*.log\n"])
+def test_git_does_not_take_in_the_secrets_of_a_project_that_ignores_nothing(
+    bare: Path, exclude: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (bare / ".gitignore").unlink(missing_ok=True)
+    git(bare, "init", "--quiet")
+    path = bare / ".git" / "info" / "exclude"
+    path.unlink(missing_ok=True)
+    if exclude is not None:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(exclude)
+    prepare.make(Project(bare), set)
+    capsys.readouterr()
+
+    prepare.keep_out_of_git(Context(), Project(bare))
+    assert "git ignores .env in this checkout" in capsys.readouterr().err
+    git(bare, "add", "--all")
+    assert ".env" not in git(bare, "ls-files").splitlines()
+    assert path.read_text().startswith((exclude or "").strip())
+
+    prepare.keep_out_of_git(Context(), Project(bare))
+    assert capsys.readouterr().err == ""
+
+
+def test_what_git_ignores_already_and_what_is_no_repository_stays(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare.keep_out_of_git(Context(), Project(project))
+    git(project, "init", "--quiet")
+    before = (project / ".git" / "info" / "exclude").read_bytes()
+    (project / ".gitignore").write_text(".env\n")
+    prepare.keep_out_of_git(Context(), Project(project))
+    assert (project / ".git" / "info" / "exclude").read_bytes() == before
+    assert capsys.readouterr().err == ""
 
 
 def test_a_folder_that_may_not_be_written_is_refused(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
