@@ -182,6 +182,16 @@ def test_a_package_whose_build_failed_is_known_by_name(installer: ModuleType) ->
     assert installer.failed_build("error: No solution found") == ""
 
 
+def test_a_package_that_cannot_be_fetched_is_not_taken_for_one_that_lacks_a_compiler(installer: ModuleType) -> None:
+    text = (
+        "error: Failed to download and build `shop @ https://example.org/shop.zip`\n"
+        "  cause: Request failed after 3 retries\n  cause: Failed to fetch: https://example.org/shop.zip\n"
+    )
+    assert installer.not_fetched(text) == "https://example.org/shop.zip"
+    with pytest.raises(SystemExit, match=r"https://example\.org/shop\.zip cannot be fetched: builds need a way there"):
+        installer.explain(text, "shop")
+
+
 def test_the_short_list_of_headers_is_tried_before_the_projects_own(installer: ModuleType) -> None:
     system = installer.system_packages
     first = system.to_build("lxml", "", ["libfoo-dev", "ffmpeg"], set())

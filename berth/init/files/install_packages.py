@@ -197,6 +197,12 @@ def command(options: argparse.Namespace, into: Path) -> list[str]:
     return [UV, "pip", "install", *hashed, *(f"--requirement={file}" for file in exported(options, into))]
 
 
+def not_fetched(text: str) -> str:
+    """Return the address of a package that could not be fetched; "" when it is something else that failed."""
+    found = re.search(r"Failed to fetch: `?([^\s`]+)", text)
+    return found[1] if found else ""
+
+
 def failed_build(text: str) -> str:
     """Return the name of the package whose build has failed; "" when it is something else that failed."""
     found = re.search(r"Failed to (?:download and )?build `([^`=@ ]+)", text)
@@ -218,7 +224,7 @@ def install(line: list[str], offered: list[str]) -> None:
             done = run([*line, *more])
             if done.returncode == 0:
                 break
-            package = failed_build(done.stdout)
+            package = "" if not_fetched(done.stdout) else failed_build(done.stdout)
             old = [wanted for word, wanted in OLD_BUILDS if word in done.stdout and wanted not in constraints]
             needed = [] if old or not package else system_packages.to_build(package, done.stdout, offered, known)
             if old:
@@ -242,6 +248,8 @@ def explain(text: str, package: str) -> NoReturn:
     """End the build, with the cause."""
     header = re.search(r"fatal error: (\S+): No such file", text)
     tail = text.strip().splitlines()[-40:]
+    if address := not_fetched(text):
+        fail(*tail, "", f"{address} cannot be fetched: builds need a way there, or BUILD_UV_TOML a mirror")
     if package and header:
         fail(*tail, "", f"{package} has no wheel for this Python, and its build needs {header[1]}:",
              "name the Debian package that has it, by another --debian= where the Dockerfile runs this")  # fmt: skip
