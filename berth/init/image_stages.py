@@ -96,7 +96,7 @@ RUN {CACHE} \\
 COPY {here}/poetry.txt /build/
 RUN {CACHE} {SECRETS} \\
     export HOME=/root && if [ -s /run/secrets/ca_bundle ]; then export SSL_CERT_FILE=/run/secrets/ca_bundle; fi \\
-    && /opt/uv/bin/uv venv --quiet --python "$(readlink -f /opt/venv/bin/python)" /opt/poetry \\
+    && /opt/uv/bin/uv venv --quiet --python "$(command -v python3)" /opt/poetry \\
     && /opt/uv/bin/uv pip install --quiet --python /opt/poetry --require-hashes --requirement /build/poetry.txt
 """
     return text.rstrip() + f"\nCOPY {here}/install_packages.py {here}/system_packages.py {LIBRARY}/\n"

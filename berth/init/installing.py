@@ -40,8 +40,9 @@ def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], our
     folder = files[0].rpartition("/")[0] or "."
     if format in {"requirements"}:
         folder = _common([*files])
-    named = words(value.get("groups"))
-    groups = tuple(name for name in named if WANTED.match(name.lower()))
+    groups, extras = (
+        tuple(name for name in words(value.get(kind)) if WANTED.match(name.lower())) for kind in ("groups", "extras")
+    )
     ours = ours if version(facts, "gunicorn") else ("gunicorn", *ours)
     if bool(facts.value("asgi")) and bool(facts.get("channels")) and not version(facts, "uvicorn"):
         ours = (*ours, "uvicorn")
@@ -50,6 +51,7 @@ def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], our
         folder=folder,
         files=(*files, *_more(format, files, paths)),
         groups=groups,
+        extras=extras,
         hashed=bool(value.get("hashed")),
         installs_tree=bool(value.get("installs_tree")),
         dev_files=_development(facts, format, files),

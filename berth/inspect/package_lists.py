@@ -59,7 +59,7 @@ def _lock(tree: Tree, kind: str, lock: str, project: str | None, content: dict[s
                     known.name, known.version, known.place, known.specifier, package.extras
                 )
             packages.add(package)
-    details: dict[str, Value] = {"groups": list(_groups(content)), "locked": True}
+    details: dict[str, Value] = {"groups": _groups(content), "extras": _extras(content), "locked": True}
     if re.search(r'source = \{ (?:editable|virtual) = "\."', tree.text(lock)):
         details["installs_tree"] = 'editable = "."' in tree.text(lock)
     return Way(kind, (lock, *([project] if project else [])), packages, details)
@@ -68,9 +68,16 @@ def _lock(tree: Tree, kind: str, lock: str, project: str | None, content: dict[s
 def _groups(content: dict[str, object]) -> list[str]:
     tables = (
         toml_file.table(content, "dependency-groups"),
-        toml_file.table(content, "project", "optional-dependencies"),
         toml_file.table(content, "tool", "poetry", "group"),
         toml_file.table(content, "tool", "pdm", "dev-dependencies"),
+    )
+    return list(dict.fromkeys(name for each in tables for name in each))
+
+
+def _extras(content: dict[str, object]) -> list[str]:
+    tables = (
+        toml_file.table(content, "project", "optional-dependencies"),
+        toml_file.table(content, "tool", "poetry", "extras"),
     )
     return list(dict.fromkeys(name for each in tables for name in each))
 
@@ -136,7 +143,8 @@ def _declared(tree: Tree, home: str, project: str, content: dict[str, object]) -
     if not files:
         return None
     details: dict[str, Value] = {
-        "groups": list(_groups(content)),
+        "groups": _groups(content),
+        "extras": _extras(content),
         "locked": all(each.version for each in packages.values()),
     }
     details["installs_tree"] = bool(toml_file.table(content, "build-system")) or files == [config]

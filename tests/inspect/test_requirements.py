@@ -63,11 +63,11 @@ def test_chain_of_requirements_is_followed(project: Project, plain: Plain) -> No
     assert (django.value, str(django.origin)) == ({"version": "5.2.1"}, "requirements/base.txt:1")
 
 
-def test_uv_lock_is_read_with_its_groups(project: Project, plain: Plain) -> None:
+def test_uv_lock_is_read_with_its_groups_and_extras(project: Project, plain: Plain) -> None:
     text = PROJECT + '[dependency-groups]\ndev = ["pytest"]\n[project.optional-dependencies]\ns3 = ["boto3"]\n'
     found = project({**plain, "pyproject.toml": text, "uv.lock": LOCK})
     _, value = requirements(found)
-    assert (value["format"], value["groups"]) == ("uv", ["dev", "s3"])
+    assert (value["format"], value["groups"], value["extras"]) == ("uv", ["dev"], ["s3"])
     assert found.value("package.django") == {"version": "4.2.11"}
 
 

@@ -21,6 +21,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -271,6 +272,8 @@ def freeze() -> list[str]:
 
 def theirs(options: argparse.Namespace) -> None:
     write("debian.txt", [])
+    if not VENV.exists():
+        output([UV, "venv", "--quiet", "--python", str(shutil.which("python3")), str(VENV)])
     if any("git+" in Path(file).read_text(errors="replace") for file in options.files if Path(file).is_file()):
         system_packages.add(["git", "ca-certificates"])
     with tempfile.TemporaryDirectory() as folder:
