@@ -182,6 +182,12 @@ def test_a_package_whose_build_failed_is_known_by_name(installer: ModuleType) ->
     assert installer.failed_build("error: No solution found") == ""
 
 
+def test_a_project_that_insists_on_another_uv_is_understood(installer: ModuleType) -> None:
+    text = "error: Required uv version `==0.11.*` does not match the running version `0.13.9`\n"
+    assert installer.required_uv(text) == "==0.11.*"
+    assert installer.required_uv("error: No solution found") == ""
+
+
 def test_a_package_that_cannot_be_fetched_is_not_taken_for_one_that_lacks_a_compiler(installer: ModuleType) -> None:
     text = (
         "error: Failed to download and build `shop @ https://example.org/shop.zip`\n"

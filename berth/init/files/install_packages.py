@@ -210,6 +210,20 @@ def failed_build(text: str) -> str:
     return re.sub(r"[-_.]+", "-", found[1]).lower() if found else ""
 
 
+def required_uv(text: str) -> str:
+    """Return the versions of uv that the project insists on; "" where it takes ours."""
+    found = re.search(r"Required uv version `([^`]+)` does not match", text)
+    return found[1] if found else ""
+
+
+def own_uv(version: str) -> str:
+    """Install another uv, apart from all else, and return its path."""
+    folder = Path("/opt/uv-of-the-project")
+    output([UV, "venv", "--quiet", "--python", str(shutil.which("python3")), str(folder)])
+    output([UV, "pip", "install", "--quiet", f"--python={folder}", f"uv{version}"])
+    return str(folder / "bin" / "uv")
+
+
 def install(line: list[str], offered: list[str]) -> None:
     """Run a line that installs; when a build fails, bring in what it needs, and run it again.
 
@@ -225,6 +239,10 @@ def install(line: list[str], offered: list[str]) -> None:
             done = run([*line, *more])
             if done.returncode == 0:
                 break
+            if version := required_uv(done.stdout):
+                say(f"the project asks for uv {version}")
+                line = [own_uv(version), *line[1:]]
+                continue
             package = "" if not_fetched(done.stdout) else failed_build(done.stdout)
             old = [wanted for word, wanted in OLD_BUILDS if word in done.stdout and wanted not in constraints]
             needed = [] if old or not package else system_packages.to_build(package, done.stdout, offered, known)
