@@ -26,8 +26,9 @@ install() {
         --only-binary :all: --require-hashes --requirement "$1"
     # Left by uv, and writable by everyone.
     rm -f "$VENV/.lock"
-    # Sources of translations, which are read from the .mo files beside them.
-    find "$VENV" -name '*.po' -delete
+    # Sources of translations, which are read from the .mo files beside them, and examples that only botocore's own
+    # documentation is made of.
+    find "$VENV" \( -name '*.po' -o -path '*/botocore/data/*/examples-1.json*' \) -delete
 }
 
 main() {
