@@ -44,6 +44,15 @@ def repair(output: str, tried: Mapping[str, str]) -> Repair | None:
     return None
 
 
+def denied(output: str, code: str) -> str:
+    """Return the path that the project could not write although it is its own, or an empty text.
+
+    :param code: the folder of the project inside the container.
+    """
+    found = re.search(rf"Permission denied: '({re.escape(code)}(?:/[^']*)?)'", output)
+    return found[1] if found else ""
+
+
 def reason(output: str) -> str:
     """Return the line that says why a Python program failed: the last one of its traceback."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]

@@ -84,6 +84,12 @@ def _development(facts: Facts) -> Iterator[Variable]:
                 name, f"${{{name}:-{value}}}", value, optional=True, build=value,
                 why=f"Whether Django shows errors in full, as {_origin(facts, name)} reads it",
             )  # fmt: skip
+    for name in words(table(facts.value("setting.SECURE_SSL_REDIRECT")).get("variables"))[:1]:
+        if "SSL_REDIRECT" in name.upper():
+            yield Variable(
+                name, f"${{{name}:-False}}", "False", optional=True, build="False",
+                why=f"Whether pages redirect to HTTPS, which the stack has not, as {_origin(facts, name)} reads it",
+            )  # fmt: skip
     hosts = table(facts.value("setting.ALLOWED_HOSTS"))
     for name in words(hosts.get("variables"))[:1]:
         known = table(facts.value(f"variable.{name}"))

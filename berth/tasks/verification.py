@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from invoke import Context
 
-from berth import engines, process
+from berth import engines, env, process
 from berth.compose import lines, ps
 from berth.engines.docker.engine import Docker
 from berth.env import prepare
@@ -74,6 +74,8 @@ class _Trial:
             code, output = self._capture(plain, record.command(self.plan.manage, *words) if recorded else plain)
             if code == 0:
                 return output
+            if (path := repairs.denied(output, str(CODE))) and self._as_owner(path):
+                continue
             mended = repairs.repair(output, flow.answers_of(self.root))
             if mended is None:
                 break
@@ -82,6 +84,22 @@ class _Trial:
             self._again()
         print("\n".join(output.splitlines()[-25:]), file=sys.stderr)
         self._failed(f"`manage.py {' '.join(words)}` fails: {repairs.reason(output)}")
+
+    def _as_owner(self, path: str) -> bool:
+        """Let the services run as who owns the checkout, where they do not yet; tell whether that is something new."""
+        file, owner = self.engine.here.env_file, self.root.stat()
+        before = env.read_text(file)
+        after = env.with_values(before, {"HOST_UID": str(owner.st_uid), "HOST_GID": str(owner.st_gid)})
+        if after == before:
+            return False
+        env.replace(file, after)
+        print(
+            f"repair: the project writes {path}: the services run as who owns the checkout now, "
+            f"HOST_UID={owner.st_uid} in {file.name}",
+            file=sys.stderr,
+        )
+        self._again()
+        return True
 
     def _engine_is_meant(self, found: record.Record) -> None:
         variables = prepare.variables(self.engine.here).values
@@ -103,7 +121,10 @@ class _Trial:
         if unset:
             print(f"note: read without a default, and not set: {', '.join(unset)}", file=sys.stderr)
         if (found.settings or {}).get("SECURE_SSL_REDIRECT"):
-            print("note: the settings redirect to HTTPS (SECURE_SSL_REDIRECT), so no page answers 200", file=sys.stderr)
+            print(
+                "note: the settings redirect to HTTPS (SECURE_SSL_REDIRECT) whoever does not come by it",
+                file=sys.stderr,
+            )
 
     def _page(self) -> str:
         """Return the first of the likely paths that answers 200, which becomes HEALTH_PATH."""

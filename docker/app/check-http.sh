@@ -15,8 +15,10 @@ readonly LIMIT_S=3
 fetch() {
     local connection
     exec {connection}<>"/dev/tcp/127.0.0.1/$1"
-    # HTTP/1.0: the server closes the connection after its answer, so the answer ends with the file.
-    printf 'GET %s HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n' "$2" >&"$connection"
+    # HTTP/1.0: the server closes the connection after its answer, so the answer ends with the file. As a proxy in front
+    # would, it says that TLS is done: a site that insists on it answers this with a redirect otherwise.
+    printf 'GET %s HTTP/1.0\r\nHost: localhost\r\nX-Forwarded-Proto: https\r\nConnection: close\r\n\r\n' "$2" \
+        >&"$connection"
     cat <&"$connection"
 }
 

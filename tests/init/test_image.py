@@ -182,6 +182,20 @@ def test_a_package_whose_build_failed_is_known_by_name(installer: ModuleType) ->
     assert installer.failed_build("error: No solution found") == ""
 
 
+@pytest.mark.parametrize(
+    ("line", "is_so"),
+    [
+        ("shop @ git+https://example.org/shop.git@1", True),
+        ('source = { git = "https://example.org/shop.git?rev=1#1" }', True),
+        ('"git": "https://example.org/shop.git"', True),
+        ('source = { registry = "https://example.org/simple" }', False),
+        ("gitpython==3.1", False),
+    ],
+)
+def test_a_package_that_git_fetches_is_found_in_any_lock(installer: ModuleType, line: str, is_so: bool) -> None:
+    assert installer.from_git(line) is is_so
+
+
 def test_a_project_that_insists_on_another_uv_is_understood(installer: ModuleType) -> None:
     text = "error: Required uv version `==0.11.*` does not match the running version `0.13.9`\n"
     assert installer.required_uv(text) == "==0.11.*"

@@ -51,3 +51,10 @@ def test_the_database_of_the_stack_is_the_one_that_is_meant() -> None:
 )
 def test_any_other_database_is_named(settings: dict[str, object] | None, said: str) -> None:
     assert said in repairs.meant(settings, "postgresql", "shop", "owner")
+
+
+def test_a_path_of_its_own_that_the_project_may_not_write_is_found() -> None:
+    output = "  File x\nPermissionError: [Errno 13] Permission denied: '/home/web/code/data'\n"
+    assert repairs.denied(output, "/home/web/code") == "/home/web/code/data"
+    assert repairs.denied(output, "/home/web") == "/home/web/code/data"
+    assert repairs.denied("PermissionError: [Errno 13] Permission denied: '/data'\n", "/home/web/code") == ""

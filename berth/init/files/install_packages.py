@@ -288,11 +288,16 @@ def freeze() -> list[str]:
     return [line for line in lines if line and not line.startswith("-e")]
 
 
+def from_git(text: str) -> bool:
+    """Tell whether a lock, or a list of requirements, has a package that git fetches."""
+    return re.search(r"git\+|\bgit = \"|\"git\": \"", text) is not None
+
+
 def theirs(options: argparse.Namespace) -> None:
     write("debian.txt", [])
     if not VENV.exists():
         output([UV, "venv", "--quiet", "--python", str(shutil.which("python3")), str(VENV)])
-    if any("git+" in Path(file).read_text(errors="replace") for file in options.files if Path(file).is_file()):
+    if any(from_git(Path(file).read_text(errors="replace")) for file in options.files if Path(file).is_file()):
         system_packages.add(["git", "ca-certificates"])
     with tempfile.TemporaryDirectory() as folder:
         install(command(options, Path(folder)), options.debian)
