@@ -107,7 +107,7 @@ def _packages(plan: Plan, name: str) -> str:
     lines = [f"FROM installer AS packages-{name}"]
     lines += ["# What the lock is read from, each at its place below /requirements."]
     folders: dict[str, list[str]] = {}
-    for file in plan.install.files:
+    for file in dict.fromkeys([*plan.install.files, *(plan.install.dev_files if name == "dev" else ())]):
         folders.setdefault(file.rpartition("/")[0], []).append(file)
     lines += [
         f"COPY {_json([*found, f'/requirements/{folder}/'.replace('//', '/')])}" for folder, found in folders.items()

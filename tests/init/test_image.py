@@ -81,6 +81,16 @@ def test_packages_of_development_stay_out_of_the_image_that_is_shipped() -> None
     assert mounted(found, "dev") == {"run-time-dev", "scripts"}
 
 
+def test_what_a_stage_installs_from_is_copied_into_it() -> None:
+    install = Install("requirements", ".", ("requirements.txt",), dev_files=("dev/extra.txt", "requirements.txt"))
+    found = image.files(plan(install=install))["docker/app/Dockerfile"]
+    for stage, files in (("dev", {"requirements.txt", "dev/extra.txt"}), ("prod", {"requirements.txt"})):
+        text = re.search(rf"^FROM installer AS packages-{stage}\n(.*?)(?=^FROM )", found, re.M | re.S)
+        assert text
+        assert set(re.findall(r" /requirements/(\S+\.txt)", text[1])) == files
+        assert sources(text[1]) >= files
+
+
 def test_a_project_without_packages_of_development_installs_once() -> None:
     found = image.files(plan(install=REQUIREMENTS))["docker/app/Dockerfile"]
     assert re.findall(r"^FROM installer AS (\S+)", found, re.M) == ["packages-prod"]
