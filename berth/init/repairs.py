@@ -55,7 +55,9 @@ def denied(output: str, code: str) -> str:
 
 def reason(output: str) -> str:
     """Return the line that says why a Python program failed: the last one of its traceback."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    # Less the name of the service, with which Compose begins each line of a log.
+    lines = [re.sub(r"^[\w.-]+\s+\| ", "", line.replace("\x1b[2K", "")).strip() for line in output.splitlines()]
+    lines = [line for line in lines if line]
     errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Configured|Warning|NotFound)\b.*", line)]
     return (errors or lines or ["it printed nothing"])[-1][:400]
 

@@ -22,6 +22,8 @@ ROUNDS = 5
 """Repairs that are tried before we give up."""
 SERVER_S = 120
 """Seconds that the development server gets to answer anything."""
+LINES = "60"
+"""Lines of the server's log that are read for the reason why no page answers."""
 SERVES_NOBODY = "nothing answers HTTP"
 
 
@@ -136,7 +138,10 @@ class _Trial:
                 self._keep_path(path)
                 return path
             said.append(answer)
-        print("\n".join(said), file=sys.stderr)
+        logs = process.capture(self.engine.c, lines.logs(["app"], tail=LINES), cwd=self.root).stdout
+        print("\n".join([*said, "the last lines of app:", logs]), file=sys.stderr)
+        if any(" 500 " in answer for answer in said):
+            self._failed(f"the pages fail: {repairs.reason(logs)}")
         self._failed("no page answers 200: type `berth init --remove`, and `berth init --answer health_path=/PATH`")
 
     def _ask(self, path: str) -> str:

@@ -58,3 +58,8 @@ def test_a_path_of_its_own_that_the_project_may_not_write_is_found() -> None:
     assert repairs.denied(output, "/home/web/code") == "/home/web/code/data"
     assert repairs.denied(output, "/home/web") == "/home/web/code/data"
     assert repairs.denied("PermissionError: [Errno 13] Permission denied: '/data'\n", "/home/web/code") == ""
+
+
+def test_the_reason_is_found_in_the_log_of_a_service() -> None:
+    log = "app-1  | Traceback (most recent call last):\napp-1  | redis.exceptions.ConnectionError: Error 111\napp-1  | GET\n"
+    assert repairs.reason(log) == "redis.exceptions.ConnectionError: Error 111"
