@@ -105,7 +105,7 @@ def test_reset_db_deletes_after_a_yes_whatever_the_names(odd: Checkout) -> None:
 
 
 def test_a_wrong_password_is_told_by_up(odd: Checkout) -> None:
-    odd.set(DB_PASSWORD="another password")
+    odd.set(DB_PASSWORD="not that one")
     made = odd.inv("up")
     assert made.returncode != 0
     assert "migrate failed: it exited with code 77\n" in made.stderr
@@ -113,7 +113,7 @@ def test_a_wrong_password_is_told_by_up(odd: Checkout) -> None:
         f"the server on host `db`, port 5432 refuses the password of role `{ODD['DB_USER']}`, or has no such role, it "
         "does not tell which: compare DB_USER and DB_PASSWORD with those the database was created with"
     ) in made.stderr
-    assert "another password" not in made.stderr + made.stdout
+    assert "not that one" not in made.stderr + made.stdout
     assert state(odd.container("db"))["Running"] is True
     odd.set(DB_PASSWORD=ODD["DB_PASSWORD"])
     ok(odd.inv("up"))
