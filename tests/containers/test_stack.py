@@ -137,7 +137,7 @@ def test_ps_lists_the_containers_with_their_health(stack: Stack) -> None:
     made = ok(stack.inv("ps"))
     assert made.stderr == "+ docker compose ps --all\n"
     assert f"{stack.name}-worker-default-1" in made.stdout
-    assert made.stdout.count("(healthy)") == 4
+    assert made.stdout.count("(healthy)") == 5
     assert "Exited (0)" in made.stdout
 
 

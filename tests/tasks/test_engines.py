@@ -97,7 +97,7 @@ def test_what_was_started_without_containers_goes_on_so(engine: None, project: P
 def test_nothing_is_installed_to_say_that_nothing_runs(project: Path, words: str, code: int, said: str) -> None:
     line = "engine: embedded, without containers (BERTH_ENGINE=embedded in the environment)\n"
     assert invoke(project, *words.split(), BERTH_ENGINE="embedded") == (code, "", line + said)
-    assert not (project / ".berth").exists()
+    assert [path.name for path in (project / ".berth").iterdir()] == [".gitignore"]
 
 
 def test_a_dry_run_shows_what_would_be_installed(project: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_dry_run_shows_what_would_be_installed(project: Path) -> None:
     ]
     assert made.code == 0
     assert made.errors.endswith("\nwhat comes next depends on what would be installed\n")
-    assert not (project / ".berth").exists()
+    assert [path.name for path in (project / ".berth").iterdir()] == [".gitignore"]
 
 
 def test_a_missing_lock_is_named_before_anything_is_installed(project: Path) -> None:
@@ -126,13 +126,12 @@ def test_a_missing_lock_is_named_before_anything_is_installed(project: Path) -> 
         1,
         [f"there is no {lock}: without containers it is what the services are installed from"],
     )
-    assert not (project / ".berth").exists()
+    assert [path.name for path in (project / ".berth").iterdir()] == [".gitignore"]
 
 
 def test_data_that_ran_in_docker_is_not_hidden_behind_an_empty_database(
     project: Path, without_docker: dict[str, str]
 ) -> None:
-    (project / ".berth").mkdir()
     (project / ".berth" / "docker").write_text(f"{project}\nshop\n")
     made = invoke(project, "ps", **without_docker)
     assert (made.code, made.output) == (1, "")

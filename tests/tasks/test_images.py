@@ -29,7 +29,7 @@ def test_missing_images_are_built_in_their_order(engine: None, bare: Path, libra
     shutil.rmtree(library / "berth" / "base_images" / "recipes")
     tag = f"local/dry-{uuid.uuid4().hex[:8]}"
     write_recipe(library, "a", f"VARIABLE=BROKER_IMAGE\nTAG={tag}:1\nBASE=b\n")
-    write_recipe(library, "b", f"VARIABLE=PYTHON_IMAGE\nTAG={tag}:2\nSUITES=trixie\nPACKAGES=python3\n")
+    write_recipe(library, "b", f"VARIABLE=PYTHON_IMAGE\nTAG={tag}/python:3.13\nSUITES=trixie\nPACKAGES=python3\n")
     make_env(bare)
     before = (bare / ".env").read_text()
 

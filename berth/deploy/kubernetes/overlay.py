@@ -94,7 +94,7 @@ def _replicas(stack: Stack, running: Mapping[str, int]) -> dict[str, int]:
 
 def _is_plain(value: str) -> bool:
     """Tell whether kustomize leaves a value as it is where it writes it as YAML; in a Secret it leaves any."""
-    return all(character.isprintable() or character in "\t\n" for character in value)
+    return all(character.isprintable() for character in value)
 
 
 def hosts(environment: Mapping[str, str]) -> list[str]:

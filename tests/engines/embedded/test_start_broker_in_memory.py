@@ -28,7 +28,10 @@ SPEC.loader.exec_module(broker)
 def test_queues_of_the_project_have_what_elasticmq_gives_them() -> None:
     configuration = broker.parse((ROOT / "docker" / "broker" / "custom.conf").read_text())
     assert broker.queues(configuration) == [
-        ("default-dead-letters", {}),
+        (
+            "default-dead-letters",
+            {"VisibilityTimeout": "30", "DelaySeconds": "0", "ReceiveMessageWaitTimeSeconds": "0"},
+        ),
         (
             "default",
             {
