@@ -109,8 +109,8 @@ def test_signals_that_follow_at_once_do_no_harm(start: Start) -> None:
         parent.send_signal(signum)
         time.sleep(0.002)
     errors = parent.communicate(timeout=SECONDS)[1]
-    # By the last one, where it comes after the command has ended: a shell gives both as 143.
-    assert parent.returncode in {143, -signal.SIGTERM}
+    # By one of them where it comes after the command has ended, when there is nothing left to do harm to.
+    assert parent.returncode in {143, -signal.SIGTERM, -signal.SIGHUP, -signal.SIGINT}
     assert len(errors.splitlines()) == 1, errors
 
 
