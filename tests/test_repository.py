@@ -139,9 +139,10 @@ FILES = tracked()
 
 @pytest.mark.parametrize("path", COMPOSE_FILES, ids=name)
 def test_compose_file_has_no_names_or_version_of_its_own(path: Path) -> None:
+    # A name that begins with the project's is that project's alone.
     assert (
         re.findall(
-            r"^\s*(?:version|name(?!: \$\{COMPOSE_PROJECT_NAME)|container_name|env_file):.*",
+            r"^\s*(?:version|name(?!: \$\{COMPOSE_PROJECT_NAME\b)|container_name|env_file):.*",
             without_comments(path),
             flags=re.M,
         )

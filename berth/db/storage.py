@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -67,13 +66,6 @@ def packed(path: Path) -> Iterator[Path]:
             yield written
         except OSError as error:
             raise Refused(f"{written} cannot be written: {error.strerror}") from None
-
-
-def check_room(path: Path, needed: int) -> None:
-    """:raises Refused: fewer than ``needed`` bytes are free where ``path`` is to be."""
-    free = shutil.disk_usage(path.parent).free
-    if free < needed:
-        raise Refused(f"{facts.size(free)} are free in {path.parent}, {facts.size(needed)} are needed: make room")
 
 
 def sha256(path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import fnmatch
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from berth.inspect.dialects import dialect, helpers
@@ -251,8 +251,3 @@ class _Reader:
 
     def place(self, node: ast.AST) -> Place:
         return Place(self.scope.file, getattr(node, "lineno", 0))
-
-
-def with_conditions(guards: Sequence[Guard]) -> Iterator[str]:
-    """Give the conditions under which a branch is taken."""
-    return (guard.text() for guard in guards)

@@ -41,7 +41,8 @@ loader() { printf 'loading %s\n' "$1"; }
 # Print what pg_dump compresses with: zstd is faster and smaller than gzip, but not every build has it.
 compression() {
     local said
-    # It looks at its options before it looks for a server, of which there is none there.
+    # It looks at its options before it looks for a server, of which there is none there: so it fails either way, and
+    # only why counts.
     said=$(PGHOST=/nonexistent pg_dump --compress=zstd --format=custom 2>&1) || true
     case $said in
         *[Cc]ompress*) echo gzip ;;

@@ -6,24 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 
-MANAGE = """
-import os
-import sys
+from tests.django_files import manage, wsgi
 
-if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
-    from django.core.management import execute_from_command_line
-
-    execute_from_command_line(sys.argv)
-"""
-WSGI = """
-import os
-
-from django.core.wsgi import get_wsgi_application
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
-application = get_wsgi_application()
-"""
+MANAGE = manage("shop.settings")
+WSGI = wsgi("shop.settings")
 HEAD = """
 import os
 from pathlib import Path

@@ -9,27 +9,12 @@ from textwrap import dedent
 import pytest
 
 from berth.inspect import Facts, facts
+from tests.django_files import manage, wsgi
 
 Project = Callable[[Mapping[str, str]], Facts]
 
-MANAGE = """
-import os
-import sys
-
-if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "site1.settings")
-    from django.core.management import execute_from_command_line
-
-    execute_from_command_line(sys.argv)
-"""
-WSGI = """
-import os
-
-from django.core.wsgi import get_wsgi_application
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "site1.settings")
-application = get_wsgi_application()
-"""
+MANAGE = manage("site1.settings")
+WSGI = wsgi("site1.settings")
 APPS = 'INSTALLED_APPS = ["django.contrib.auth"]\n'
 PLAIN = {"manage.py": MANAGE, "site1/__init__.py": "", "site1/wsgi.py": WSGI, "site1/settings.py": APPS}
 

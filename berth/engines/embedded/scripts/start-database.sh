@@ -28,6 +28,7 @@ fail() {
 # usage: start_private_server DATA
 # Where nobody but this script finds it: not on TCP, where a check of its health would take it for the one that stays.
 start_private_server() {
+    # Not below TMPDIR: the path of a socket has room for 107 bytes.
     sockets=$(mktemp -d /tmp/berth.XXXXXX)
     trap 'stop_private_server "$PGDATA.new" "$PGDATA"' EXIT
     # Only its owner reaches the socket.
