@@ -140,11 +140,16 @@ def capture(
 
 
 class _Signals:
-    """Note the signals that come, so that what follows from one is never interrupted by the next."""
+    """Note the signals that come, so that what follows from one is never interrupted by the next.
+
+    Where one ends us, set ``ending``: a Ctrl-C that follows it then interrupts nothing any more, not even Python's own
+    end, which would print a traceback.
+    """
 
     _NOTED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def __enter__(self) -> _Signals:
+        self.ending = False
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
@@ -156,7 +161,8 @@ class _Signals:
 
     def __exit__(self, *error: object) -> None:
         for signum, handler in self._before.items():
-            signal.signal(signum, handler)
+            if not (self.ending and signum == signal.SIGINT):
+                signal.signal(signum, handler)
         signal.set_wakeup_fd(self._wakeup)
         self.late = self.wait(0)
         os.close(self._read)
@@ -212,6 +218,7 @@ class _Child:
                     self._take(signum)
                 self._insist()
                 self._stdio.look()
+            signals.ending = self._ending is not None
         self._ending = self._ending or next((signum for signum in signals.late if signum != signal.SIGINT), None)
         if self._ending is None:
             return code if code >= 0 else 128 - code

@@ -114,6 +114,18 @@ def test_signals_that_follow_at_once_do_no_harm(start: Start) -> None:
     assert len(errors.splitlines()) == 1, errors
 
 
+def test_ctrl_c_after_a_signal_that_ends_us_interrupts_nothing(start: Start, folder: Path) -> None:
+    """Python's own end met it, and printed a traceback."""
+    leaves = "import atexit, time\n@atexit.register\ndef leave():\n    print('leaving', flush=True); time.sleep(1)\n"
+    (folder / "tasks.py").write_text(f"{leaves}{(folder / 'tasks.py').read_text()}")
+    parent = start(sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(60)")
+    parent.send_signal(signal.SIGTERM)
+    assert parent.stdout is not None and parent.stdout.readline() == "leaving\n"
+    parent.send_signal(signal.SIGINT)
+    assert len(parent.communicate(timeout=SECONDS)[1].splitlines()) == 1
+    assert parent.returncode == 143
+
+
 def test_sessions_of_nox_end_with_the_task_that_runs_them(folder: Path, inv: Inv) -> None:
     """nox has no handler for SIGTERM: it would end alone."""
     (folder / "tasks.py").write_text("from berth.tasks import collection\nnamespace = collection(__file__)\n")

@@ -352,7 +352,7 @@ def test_output_is_plain_where_nobody_reads_or_the_terminal_is_dumb(
 ) -> None:
     line = ["env", "-u", "NO_COLOR", *(f"{name}={value}" for name, value in variables.items())]
     child = stack.spawn([*line, *stack.task(*words)])
-    assert ended(child) == 0
+    assert ended(child) == 0, child.before
     # Compose 2.26 clears each line of a log on any terminal, whatever it is told.
     assert ESCAPE not in child.before.replace(f"{ESCAPE}[2K", "")
 
@@ -360,7 +360,7 @@ def test_output_is_plain_where_nobody_reads_or_the_terminal_is_dumb(
 @pytest.mark.parametrize("words", [["up"], ["build"], ["logs", "--tail", "3"]], ids=" ".join)
 def test_no_color_is_honoured_on_a_terminal(stack: Stack, words: list[str]) -> None:
     child = stack.spawn(["env", "NO_COLOR=1", "TERM=xterm", *stack.task(*words)])
-    assert ended(child) == 0
+    assert ended(child) == 0, child.before
     assert {found for found in COLOUR.findall(child.before) if found not in {f"{ESCAPE}[0m", f"{ESCAPE}[m"}} == set()
 
 
