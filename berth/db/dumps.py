@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
-import tarfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -106,6 +104,8 @@ def head(path: Path) -> Head:
         with path.open("rb") as file:
             first = file.read(HEAD)
         if first.startswith(b"\x1f\x8b"):
+            import gzip
+
             with gzip.open(path) as file:
                 return Head("gzip", _server(file.read(HEAD)))
     except (OSError, EOFError) as error:
@@ -136,6 +136,8 @@ def _server(first: bytes) -> int:
 
 def packed(folder: Path, target: Path) -> None:
     """Write a folder of pg_dump as one file, for a pipe."""
+    import tarfile
+
     with tarfile.open(target, "w") as archive:
         for path in sorted(folder.iterdir()):
             if path.is_file():

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from berth.engines import Engine
-from berth.queues.definition import Queue
+
+if TYPE_CHECKING:
+    from berth.queues.definition import Queue
 
 SCRIPT = "queues.sh"
 

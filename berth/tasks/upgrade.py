@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from invoke import Context, task
 
 from berth import engines
 from berth.arguments import Task
 from berth.engines import Engine
-from berth.engines.docker.engine import Docker
 from berth.errors import Refused
 from berth.tasks import database as databases
 from berth.tasks import dumps
+
+if TYPE_CHECKING:
+    from berth.engines.docker.engine import Docker
 
 IMAGE, VOLUME, BEFORE = "POSTGRES_IMAGE", "POSTGRES_VOLUME", "POSTGRES_BEFORE_UPGRADE"
 """Variables of `.env`: the server's image; its volume; both of them, as they were before the last upgrade."""
@@ -35,6 +38,8 @@ UNION ALL SELECT 'the setting ' || setting FROM pg_db_role_setting, unnest(setco
 )
 def upgrade(c: Context, old_image: str = "", rollback: bool = False) -> None:
     """Take the data to the major version of POSTGRES_IMAGE, into a new volume; the old one stays as it is."""
+    from berth.engines.docker.engine import Docker
+
     engine = engines.choose(c)
     if not isinstance(engine, Docker):
         raise Refused(
