@@ -140,11 +140,7 @@ def capture(
 
 
 class _Signals:
-    """Note the signals that come, so that what follows from one is never interrupted by the next.
-
-    Where one ends us, set ``ending``: a Ctrl-C that follows it then interrupts nothing any more, not even Python's own
-    end, which would print a traceback.
-    """
+    """Note the signals that come, so that what follows from one, our own end if it is ``ending``, meets no other."""
 
     _NOTED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -171,10 +167,9 @@ class _Signals:
     def wait(self, seconds: float | None) -> list[int]:
         """Return the numbers of the signals that came; none after ``seconds`` without any."""
         select.select([self._read], [], [], seconds)
-        try:
+        with contextlib.suppress(BlockingIOError):
             return [signum for signum in os.read(self._read, 1024) if signum in self._NOTED]
-        except BlockingIOError:
-            return []
+        return []
 
 
 class _Child:
@@ -274,10 +269,9 @@ class _Child:
         import psutil
 
         def runs(process: psutil.Process) -> bool:
-            try:
+            with contextlib.suppress(psutil.NoSuchProcess):
                 return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-            except psutil.NoSuchProcess:
-                return False
+            return False
 
         return self._ending is not None and self._deadline != float("inf") and any(map(runs, self._family))
 
