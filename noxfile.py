@@ -12,9 +12,19 @@ import nox
 sys.path.insert(0, str(Path(__file__).parent))
 
 from berth import env
-from berth.sessions import test_in_container
+from berth.sessions import migrations, test_in_container
 
-__all__ = ["kubernetes_proof", "lint", "lock", "prod_proof", "test", "test_django", "test_in_container", "types"]
+__all__ = [
+    "kubernetes_proof",
+    "lint",
+    "lock",
+    "migrations",
+    "prod_proof",
+    "test",
+    "test_django",
+    "test_in_container",
+    "types",
+]
 
 nox.needs_version = ">=2026"
 # The fast ones first.

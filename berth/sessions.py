@@ -1,6 +1,6 @@
 """Sessions of nox that test a Django project. To import this module from a noxfile.py is to have them.
 
-    from berth.sessions import test_in_container
+    from berth.sessions import migrations, test_in_container
 
 A lock `dev-NAME.txt` in requirements/ is one more set of packages to try the project on.
 """
@@ -41,6 +41,13 @@ def test_in_container(session: nox.Session, image: str) -> None:
         session.skip(complaint)
     line = (sys.executable, "-m", "invoke", "test-in-container", f"--image={image}", "--", *session.posargs)
     session.run(*line, external=True, interrupt_timeout=CLEAN_UP_SECONDS, terminate_timeout=CLEAN_UP_SECONDS)
+
+
+@nox.session(name="migrations", venv_backend="none", default=False)
+def migrations(session: nox.Session) -> None:
+    """Check the migrations, and try them forward and back on a copy of a snapshot: `nox -s migrations -- NAME`."""
+    for words in (["db.check-migrations"], ["db.try-migrations", *session.posargs]):
+        session.run(sys.executable, "-m", "invoke", *words, external=True, interrupt_timeout=CLEAN_UP_SECONDS)
 
 
 def _no_engine() -> str | None:

@@ -97,6 +97,7 @@ def test_noxfile_of_a_project_has_the_sessions_of_its_locks(installed: Installed
         "* test-in-container(image='dev')",
         "* test-in-container(image='test')",
         "* test-in-container(image='dev-next')",
+        "- migrations",
     ]
 
 
@@ -108,6 +109,12 @@ def test_our_own_nox_finds_the_package_of_the_checkout() -> None:
         made = clone.run([nox, "--list"])
         assert made.returncode == 0, made.stderr
         sessions = [row.split(" -> ")[0][2:] for row in made.stdout.splitlines() if " -> " in row]
-        assert {"lint", "types", "test", "lock", "test-django", "test-in-container(image='dev-django-6.1')"} <= {
-            *sessions
-        }
+        assert {
+            "lint",
+            "types",
+            "test",
+            "lock",
+            "migrations",
+            "test-django",
+            "test-in-container(image='dev-django-6.1')",
+        } <= {*sessions}

@@ -9,7 +9,7 @@ from berth.arguments import Task
 from berth.engines import Engine
 from berth.errors import Refused
 from berth.tasks import database as databases
-from berth.tasks import dumps, inspection, snapshots, upgrade
+from berth.tasks import dumps, inspection, migrations, snapshots, upgrade
 
 
 @task(klass=Task, help={"yes": "Do not ask.", "snapshot": "Delete it without a snapshot to go back to."})
@@ -40,17 +40,6 @@ def set_password(c: Context) -> None:
     engine.up([])
 
 
-@task(klass=Task)
-def check_migrations(c: Context) -> None:
-    """Find migrations that are missing, in conflict, cannot be undone, or break a rolling release."""
-    engine = engines.choose(c)
-    # As the service of the project; what it needs is started with it.
-    app = engine.stack().with_role("app")
-    if not any(one.service == app and one.state == "running" for one in engine.containers()):
-        engine.up([app])
-    engine.exec(app, ["check-migrations"])
-
-
 def _held(engine: Engine, database: str) -> tuple[str, bool]:
     """Return what the database holds, or why nobody knows, which may be what a reset is to mend."""
     try:
@@ -70,7 +59,8 @@ namespace = Collection(
     dumps.pull,
     upgrade.upgrade,
     set_password,
-    check_migrations,
+    migrations.check_migrations,
+    migrations.try_migrations,
     inspection.shell,
     inspection.url,
     inspection.ps,

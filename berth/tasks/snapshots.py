@@ -34,15 +34,18 @@ def snapshot(c: Context, name: list[str]) -> None:
     help={
         "name": "The snapshot to go back to, as `inv db.snapshots` shows it.",
         "snapshot": "Keep no snapshot of what the database is now.",
+        "move": "Copy nothing, which takes no time: the snapshot becomes the database, and is none any more.",
         **YES,
     },
 )
-def restore(c: Context, name: list[str], snapshot: bool = True, yes: bool = False) -> None:
+def restore(c: Context, name: list[str], snapshot: bool = True, move: bool = False, yes: bool = False) -> None:
     """Put a snapshot in the place of the database, which becomes a snapshot: `inv db.restore NAME`."""
     engine = engines.choose(c)
     wanted = _one(engine, "db.restore", name)
     if not snapshot:
-        databases.check_somebody_is_there(engine, f"db.restore {shlex.quote(wanted)} --no-snapshot", yes=yes)
+        databases.check_somebody_is_there(
+            engine, f"db.restore {shlex.quote(wanted)} --no-snapshot{' --move' * move}", yes=yes
+        )
     database = databases.service(engine)
     there = databases.listed(engine, database)
     snapshots.check_there([wanted], there, engine.here.command())
@@ -51,9 +54,9 @@ def restore(c: Context, name: list[str], snapshot: bool = True, yes: bool = Fals
         kept = automatic_name(engine, {one.name for one in there})
     else:
         databases.consent(engine, f"Replace the database, which holds {databases.held(engine, database)}?", yes=yes)
-    engine.exec(database, [SCRIPT, "restore", wanted, *[kept] * snapshot])
+    engine.exec(database, [SCRIPT, "move" if move else "restore", wanted, *[kept] * snapshot])
     if snapshot and not c.config.run.dry:
-        tell(engine, database, kept, wanted)
+        tell(engine, database, kept, "" if move else wanted)
 
 
 @task(klass=Task, name="snapshots")

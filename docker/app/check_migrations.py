@@ -4,10 +4,14 @@
 Found are changes of models that no migration makes, migrations of one app that follow the same one, and those that
 cannot be undone; where django-migration-linter is installed also what breaks the code that still runs while a new
 release is rolled out. Ends with 1 when one of them is found, but for what cannot be undone, which is only told.
+
+usage: check-migrations                 the above
+       check-migrations try DATABASE    migrate that database, a copy which may be spoilt, then back, and once more
 """
 
 import os
 import sys
+import time
 from pathlib import Path
 
 HINT = "add django-migration-linter to requirements/dev.in, lock, and build, for what breaks rolling releases"
@@ -63,11 +67,113 @@ def unsafe(own: "set[str]") -> bool:
     return bool(linter.has_errors)
 
 
+def schema() -> "dict[str, set[tuple[object, ...]]]":
+    """Return the columns, indexes and constraints of each table, as the database knows them."""
+    from django.db import connection
+
+    questions = (
+        "SELECT attrelid::regclass::text, attname, format_type(atttypid, atttypmod), attnotnull, "
+        "pg_get_expr(adbin, adrelid) FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid "
+        "LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum "
+        "WHERE relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped AND {}",
+        "SELECT indrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index "
+        "JOIN pg_class ON pg_class.oid = indrelid WHERE {}",
+        "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(pg_constraint.oid) FROM pg_constraint "
+        "JOIN pg_class ON pg_class.oid = conrelid WHERE {}",
+    )
+    ours = "relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"
+    found: dict[str, set[tuple[object, ...]]] = {}
+    with connection.cursor() as cursor:
+        for question in questions:
+            cursor.execute(question.format(ours))
+            for table, *rest in cursor.fetchall():
+                found.setdefault(table, set()).add(tuple(rest))
+    return found
+
+
+def differences(before: "dict[str, set[tuple[object, ...]]]") -> "list[str]":
+    """Say which tables are not as they were."""
+    now = schema()
+    said = []
+    for table in sorted({*before, *now}):
+        for sign, rows in (
+            ("lost", before.get(table, set()) - now.get(table, set())),
+            ("left", now.get(table, set()) - before.get(table, set())),
+        ):
+            said += [f"{table}: {sign} {' '.join(map(str, row))}" for row in sorted(rows, key=str)]
+    return said
+
+
+def way_back(applied: "set[tuple[str, str]]", fresh: "set[tuple[str, str]]") -> "list[tuple[str, str | None]]":
+    """Return where each app has to go so that only what was applied remains."""
+    from django.db import connection
+    from django.db.migrations.loader import MigrationLoader
+
+    graph = MigrationLoader(connection).graph
+    targets: list[tuple[str, str | None]] = []
+    for app in sorted({app for app, _ in fresh}):
+        kept = {node for node in graph.nodes if node[0] == app and node in applied}
+        parents = {parent.key for node in kept for parent in graph.node_map[node].parents}
+        targets += sorted(kept - parents) or [(app, None)]
+    return targets
+
+
+def try_both_ways() -> int:
+    """Migrate forward, back, and forward again; tell how long each took, and what is not as it was."""
+    from django.core.management import call_command
+    from django.db import connection
+    from django.db.migrations.exceptions import IrreversibleError
+    from django.db.migrations.executor import MigrationExecutor
+    from django.db.migrations.recorder import MigrationRecorder
+
+    recorder = MigrationRecorder(connection)
+    applied, before = {*recorder.applied_migrations()}, schema()
+    started = time.monotonic()
+    call_command("migrate", interactive=False, verbosity=1)
+    fresh = {*recorder.applied_migrations()} - applied
+    if not fresh:
+        print("nothing to try: all migrations of the code are in that database; name a snapshot from before them")
+        return 0
+    print(f"forward: {len(fresh)} migrations in {time.monotonic() - started:.1f} s")
+    started = time.monotonic()
+    try:
+        MigrationExecutor(connection).migrate(way_back(applied, fresh))
+    except IrreversibleError as error:
+        print(f"cannot be undone: {error}")
+        return 1
+    print(f"back: in {time.monotonic() - started:.1f} s")
+    if wrong := differences(before):
+        print("not as before:", *wrong, sep="\n  ")
+        return 1
+    started = time.monotonic()
+    call_command("migrate", interactive=False, verbosity=0)
+    print(f"forward again: in {time.monotonic() - started:.1f} s")
+    return 0
+
+
+def take_database(name: str) -> None:
+    """Let this process work in another database on the same server, whatever the settings read."""
+    from django.db import connection
+
+    connection.settings_dict["NAME"] = name
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_database()")
+        (found,) = cursor.fetchone()
+    if found != name:
+        raise SystemExit(f"check-migrations: the settings lead into the database `{found}` whatever is asked for")
+
+
 def main() -> int:
     import django
 
     sys.path.insert(0, os.getcwd())
     django.setup()
+    if sys.argv[1:2] == ["try"] and len(sys.argv) == 3:
+        take_database(sys.argv[2])
+        return try_both_ways()
+    if sys.argv[1:]:
+        print((__doc__ or "").partition("usage: ")[2], file=sys.stderr)
+        return 64
     own = own_apps()
     if not own:
         print("check-migrations: no app of the project is in INSTALLED_APPS", file=sys.stderr)

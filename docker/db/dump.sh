@@ -9,6 +9,7 @@
 #        dump.sh load NAME [FORMAT]    load a dump from stdin into the new database `unfinished:load NAME`: of pg_dump's
 #                                      formats custom, tar and plain, also below gzip, xz or zstd; FORMAT `directory`
 #                                      is a tar archive of such a folder
+#        dump.sh copy NAME [SNAPSHOT]  make that new database a copy of the application's, or of a snapshot of it
 #        dump.sh apply NAME            run SQL from stdin in it, as the application's role
 #        dump.sh finish NAME [KEPT]    put it in the place of the application's database, which becomes the snapshot KEPT
 #        dump.sh forget NAME           delete it
@@ -236,6 +237,34 @@ load() {
     printf '%s tables are loaded beside the database %s\n' "$tables" "$DB_NAME"
 }
 
+# usage: copy_of SOURCE-DATABASE NAME
+copy_of() {
+    local method
+    method=$(room_for "$1")
+    {
+        begin
+        copy source
+        cat <<'SQL'
+BEGIN;
+ALTER DATABASE :"new" OWNER TO :"role";
+ALTER DATABASE :"new" CONNECTION LIMIT -1;
+ALTER DATABASE :"new" RENAME TO :"scratch";
+COMMIT;
+SQL
+    } | query postgres --set new= --set "source=$1" --set "scratch=$(scratch "$2")" --set "method=$method"
+}
+
+# usage: copied NAME [SNAPSHOT]
+copied() {
+    if [[ -n ${2:-} ]]; then
+        check_is_there "$2"
+        copy_of "$PREFIX$2" "$1"
+    else
+        exists "$DB_NAME" || die "there is no database \`$DB_NAME\`"
+        copy_of "$DB_NAME" "$1"
+    fi
+}
+
 # usage: settle NAME
 # Give all that was loaded to the application's role.
 settle() {
@@ -271,7 +300,7 @@ main() {
     local command=${1:-}
     check_settings
     case $command:$# in
-        dump:2 | pull:2 | facts:2 | apply:2 | forget:2 | load:2 | finish:[23]) ;;
+        dump:2 | pull:2 | facts:2 | apply:2 | forget:2 | load:2 | finish:[23] | copy:[23]) ;;
         load:3) [[ $3 == directory ]] || die "\`$3\` is no format: leave it out, or write \`directory\`" ;;
         *)
             sed -n '/^# usage/,/^#$/s/^# \{0,1\}//p; /^set/q' "${BASH_SOURCE[0]}" >&2
@@ -282,6 +311,7 @@ main() {
     wait_for_server
     case $command in
         facts) known "$2" ;;
+        copy) copied "${@:2}" ;;
         *) "$command" "${@:2}" ;;
     esac
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 #
 # Drop the application's database with all it holds, and create it again, empty. Run inside the db container, whose
-# server may be about to start.
+# server may be about to start. The new one is made beside the old one, and both change names in one transaction: an
+# interruption at any moment leaves one of them, whole.
 #
 # DB_NAME, DB_USER, DB_PASSWORD    the application's database and role
 # POSTGRES_USER                    the superuser (postgres), whom the local socket trusts
@@ -9,6 +10,8 @@
 set -Eeuo pipefail
 
 readonly INIT_SQL=${INIT_SQL:-/docker-entrypoint-initdb.d/db.sql}
+# As in snapshot.sh, which clears away what is called so.
+readonly FRESH="unfinished:reset" OLD="unfinished:before the reset"
 
 check_settings() {
     local problems=() name
@@ -64,11 +67,24 @@ is_up() {
     [[ -n $addresses ]]
 }
 
-drop_database() {
-    query <<'SQL'
-\set dotted_name `printf '%s.' "$DB_NAME"`
+# usage: drop DATABASE
+drop() {
+    query --set "name=$1" <<'SQL'
 SET client_min_messages = 'warning';
-SELECT format('DROP DATABASE IF EXISTS %I WITH (FORCE)', left(:'dotted_name', -1)) \gexec
+DROP DATABASE IF EXISTS :"name" WITH (FORCE);
+SQL
+}
+
+# Fails when somebody came back in between.
+swap() {
+    query --set "fresh=$FRESH" --set "old=$OLD" <<'SQL'
+\set dotted_name `printf '%s.' "$DB_NAME"`
+SELECT left(:'dotted_name', -1) AS name \gset
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :'name' \g /dev/null
+BEGIN;
+ALTER DATABASE :"name" RENAME TO :"old";
+ALTER DATABASE :"fresh" RENAME TO :"name";
+COMMIT;
 SQL
 }
 
@@ -77,11 +93,13 @@ main() {
     # By variable, because psql takes a name that holds `=` or `://` for a connection string.
     export PGUSER=${POSTGRES_USER:-postgres} PGDATABASE=postgres
     wait_for_server
-    # Before the database is dropped as well: what cannot be created, such as a name too long, must not be
-    # dropped.
+    # What cannot be created, such as a name too long, must not be dropped.
     query --file "$INIT_SQL"
-    drop_database
-    query --file "$INIT_SQL"
+    drop "$FRESH"
+    drop "$OLD"
+    DB_NAME=$FRESH query --file "$INIT_SQL"
+    swap 2>/dev/null || swap 2>/dev/null || swap
+    drop "$OLD"
 }
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then

@@ -5,6 +5,7 @@
 #
 # usage: snapshot.sh take NAME [FACTS]     copy it as NAME; FACTS, a JSON object, is kept with the copy
 #        snapshot.sh restore NAME [KEPT]   put a copy of NAME in its place; what it was becomes the snapshot KEPT
+#        snapshot.sh move NAME [KEPT]      the same without a copy, which takes no time: NAME is no snapshot any more
 #        snapshot.sh drop NAME...          delete snapshots
 #        snapshot.sh list                  show them, one line of JSON each
 #        snapshot.sh describe              show what the database holds, as one line of JSON
@@ -300,6 +301,11 @@ restore() {
     replace "$PREFIX$1" "${2:-}" copy source
 }
 
+move() {
+    check_is_there "$1"
+    replace "$PREFIX$1" "${2:-}" true
+}
+
 drop() {
     local name
     for name; do
@@ -321,7 +327,7 @@ main() {
     case $command:$# in
         end-sessions:1) end_sessions ;;
         list:1 | describe:1) wait_for_server && "$command" ;;
-        take:[23] | restore:[23]) wait_for_server && "$command" "${@:2}" ;;
+        take:[23] | restore:[23] | move:[23]) wait_for_server && "$command" "${@:2}" ;;
         drop:*) wait_for_server && drop "${@:2}" ;;
         *)
             sed -n '/^# usage/,/^#$/s/^# \{0,1\}//p; /^set/q' "$SNAPSHOT_SH" >&2

@@ -70,6 +70,38 @@ def test_reset_db_leaves_an_empty_migrated_database_and_the_other_databases(stac
         stack.sql("DROP DATABASE IF EXISTS neighbour")
 
 
+MIGRATION = """
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("status", "0001_initial")]
+    operations = [
+        migrations.CreateModel("Probe", [("id", models.BigAutoField(primary_key=True))]),
+        migrations.RunSQL("CREATE TABLE stays ()", "SELECT 1"),
+    ]
+"""
+
+
+def test_migrations_are_checked_and_tried_on_a_copy_of_the_data(stack: Stack) -> None:
+    assert "No changes detected" in ok(stack.inv("db.check-migrations")).stdout
+    path = stack.root / "app/status/migrations/0002_probe.py"
+    ok(stack.inv("db.snapshot", "before them"))
+    try:
+        path.write_text(MIGRATION)
+        checked = stack.inv("db.check-migrations")
+        assert checked.returncode == 1 and "- Delete model Probe" in checked.stdout
+        tried = stack.inv("db.try-migrations", "before them")
+        assert tried.returncode == 1 and "not as before:\n  stays: left" in tried.stdout
+        path.write_text(MIGRATION.replace("CREATE TABLE stays ()", "SELECT 1"))
+        assert "forward again: in " in ok(stack.inv("db.try-migrations", "before them")).stdout
+    finally:
+        path.unlink()
+        ok(stack.inv("db.drop-snapshot", "before them", "--yes"))
+    assert stack.sql("SELECT to_regclass('status_probe') IS NULL") == "t"
+    assert stack.sql("SELECT count(*) FROM pg_database WHERE datname LIKE 'unfinished:%'") == "0"
+
+
 @pytest.fixture(scope="module")
 def odd(engine: None) -> Iterator[Checkout]:
     """A checkout whose database has odd names and an odd password."""

@@ -76,6 +76,22 @@ def test_a_snapshot_brings_back_what_was_and_keeps_what_is(odd: Checkout, kept: 
     assert content(odd) == before
 
 
+def test_a_snapshot_that_is_moved_is_the_database_and_no_snapshot_any_more(odd: Checkout, kept: str) -> None:
+    before = content(odd)
+    spoil(odd)
+    spoilt = content(odd)
+    made = ok(odd.inv("db.restore", kept, "--move"))
+    assert content(odd) == before
+    (other,) = names(odd)
+    assert other != kept and f"to get it back: ./inv db.restore {other}\n" in made.stdout
+    odd.wait_until_ready(10)
+    ok(odd.inv("db.restore", other, "--move"))
+    assert content(odd) == spoilt
+    (other,) = names(odd)
+    ok(odd.inv("db.restore", other, "--no-snapshot", "--yes"))
+    assert content(odd) == before
+
+
 def test_application_and_worker_go_on_by_themselves(odd: Checkout, kept: str) -> None:
     containers = [odd.container(service) for service in ("app", "worker-default")]
     ok(odd.inv("db.restore", kept))

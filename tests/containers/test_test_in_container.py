@@ -22,9 +22,18 @@ from django.db import connection
 
 
 @pytest.mark.django_db
-def test_real_database():
+@pytest.mark.parametrize("number", [1, 2])
+def test_real_database(number, worker_id):
     assert connection.vendor == "postgresql"
     assert connection.settings_dict["NAME"].startswith("test_")
+    if worker_id != "master":
+        assert connection.settings_dict["NAME"].endswith(f"_{worker_id}")
+        assert connection.settings_dict["TEST"]["TEMPLATE"].endswith("_template")
+        # As when the template was migrated: copies have its times.
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT max(applied) < (SELECT min(backend_start) FROM pg_stat_activity "
+                "WHERE datname = current_database()) FROM django_migrations")
+            assert cursor.fetchone() == (True,)
 
 
 def test_that_fails():
@@ -56,10 +65,11 @@ def throw_away(project: Checkout) -> list[str]:
 
 @pytest.mark.parametrize("image", ["dev", "test"])
 def test_the_tests_that_were_asked_for_run_inside_and_leave_their_reports(project: Checkout, image: str) -> None:
-    ok(project.inv("test-in-container", "--image", image, "--", "-k", "test_real_database", "probe"))
+    """By two workers, on copies of one database that was migrated once."""
+    ok(project.inv("test-in-container", "--image", image, "--", "-n", "2", "-k", "test_real_database", "probe"))
     junit, coverage = (project.root / f"reports/{name}-{image}.xml" for name in ("junit", "coverage"))
     cases = xml.etree.ElementTree.parse(junit).getroot().iter("testcase")
-    assert [case.get("name") for case in cases] == ["test_real_database"]
+    assert {case.get("name") for case in cases} == {"test_real_database[1]", "test_real_database[2]"}
     assert float(xml.etree.ElementTree.parse(coverage).getroot().get("line-rate", "0")) > 0
     if project.user:
         for path in (junit, coverage, project.root / "reports"):

@@ -38,6 +38,15 @@ def test_a_snapshot_is_taken_once_nothing_writes_any_more(dry: Dry) -> None:
     assert '"reason": "reset-db", "automatic": true' in lines[2]
 
 
+def test_migrations_are_tried_on_a_copy_which_goes_away(dry: Dry) -> None:
+    lines = dry("db.try-migrations")
+    token = lines[-1].split()[-1].strip("'")
+    assert lines[-2:] == [
+        f"docker compose exec -T db dump.sh copy {token}",
+        f"docker compose exec -T app check-migrations try 'unfinished:load {token}'",
+    ]
+
+
 def test_nothing_is_stopped_where_nothing_uses_the_database(dry: Dry, folder: Path) -> None:
     path = folder / "docker" / "docker-compose.yml"
     before = path.read_text()

@@ -114,4 +114,5 @@ def test_nothing_to_migrate_is_quick(migrate, transactional_db):
 
     assert (process.returncode, errors) == (0, "")
     assert output.endswith("  No migrations to apply.\n")
-    assert time.monotonic() - start < 5
+    # One second on a machine that does nothing else; far less than anything that waits.
+    assert time.monotonic() - start < 15
