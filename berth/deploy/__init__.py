@@ -19,10 +19,11 @@ class Target(Protocol):
     All raise `Refused` with one message when something is wrong: what, where, and what to type.
     """
 
-    def deploy(self, image: str | None = None) -> None:
+    def deploy(self, image: str | None = None, *, unsafe_migrations: bool = False) -> None:
         """Migrate the database by one job while the running version serves, then replace that one without downtime.
 
         :param image: a released image, by its whole name; None: that of the commit which is checked out.
+        :param unsafe_migrations: apply migrations, too, that the running version cannot live with; else the job fails.
         :raises Refused: the job failed, and nothing was replaced; or the new version did not become healthy, and the
             cluster is back on the version before: the message ends with what the failed container said.
         """

@@ -25,6 +25,16 @@ def env_files(here: Project) -> str:
     return f".env,{own}" if own else ".env"
 
 
+def variables(here: Project, *, unsafe_migrations: bool = False) -> dict[str, str]:
+    """Return the variables that turn the project's Compose configuration into that of a deployment.
+
+    :param unsafe_migrations: apply migrations, too, that the running version cannot live with.
+    :raises Refused: as `env_files`.
+    """
+    allowed = {"UNSAFE_MIGRATIONS": "warn"} if unsafe_migrations else {}
+    return {"COMPOSE_ENV_FILES": env_files(here), **release.variables(""), **allowed}
+
+
 def image(c: Context, here: Project, stack: Stack) -> str:
     """Return the image of the commit that is checked out, as `release` names it and pushes it to REGISTRY.
 

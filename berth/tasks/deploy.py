@@ -15,13 +15,24 @@ CONTEXT = {"context": "Which cluster: a context of docker or kubectl, or `ssh://
 @task(
     klass=Task,
     default=True,
-    help={**TO, **CONTEXT, "image": "A released image by its whole name; without it, that of the commit."},
+    help={
+        **TO,
+        **CONTEXT,
+        "image": "A released image by its whole name; without it, that of the commit.",
+        "allow-unsafe-migrations": "Apply migrations, too, that the running version cannot live with.",
+    },
 )
-def now(c: Context, to: str = "swarm", context: str | None = None, image: str | None = None) -> None:
+def now(
+    c: Context,
+    to: str = "swarm",
+    context: str | None = None,
+    image: str | None = None,
+    allow_unsafe_migrations: bool = False,
+) -> None:
     """Put a released image into service: migrate first, replace without downtime, go back where it fails."""
     from berth import deploy  # not at every start of `inv`
 
-    deploy.choose(c, to, context=context).deploy(image)
+    deploy.choose(c, to, context=context).deploy(image, unsafe_migrations=allow_unsafe_migrations)
 
 
 @task(klass=Task, help={**TO, **CONTEXT})

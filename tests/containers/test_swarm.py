@@ -25,6 +25,13 @@ ROUNDS = int(os.environ.get("BERTH_DEPLOY_ROUNDS", "2"))
 
 # Stops all replicas before new ones start: what a deployment must not do.
 STOP_FIRST = "services: {app: {deploy: {update_config: {order: stop-first, parallelism: 0}}}}"
+# A column that the running version would give no value.
+UNSAFE = (
+    "from django.db import migrations, models; "
+    'columns = [migrations.AddField("UserExport", "price", models.IntegerField(default=0))]; '
+    'Migration = type("Migration", (migrations.Migration,), '
+    '{"dependencies": [("users", "0001_initial")], "operations": columns})'
+)
 
 
 class Load:
@@ -91,10 +98,10 @@ class Site(Checkout):
     def stack(self) -> str:
         return f"{self.name}-live"
 
-    def deploy(self, image: str) -> subprocess.CompletedProcess[str]:
+    def deploy(self, image: str, *options: str) -> subprocess.CompletedProcess[str]:
         """Put an image into service; on a busy machine that takes its time."""
         return subprocess.run(
-            self.task("deploy", "--image", image),
+            self.task("deploy", "--image", image, *options),
             cwd=self.root,
             env=self.environment,
             capture_output=True,
@@ -275,6 +282,19 @@ def test_what_stops_all_replicas_at_once_fails_requests(site: Site) -> None:
     with site.overlay(STOP_FIRST), Load(site.https) as load:
         ok(site.deploy(site.version("control")))
     assert load.failed != []
+
+
+def test_a_migration_that_the_running_version_cannot_live_with_is_refused_until_it_is_allowed(site: Site) -> None:
+    before = site.serving()
+    image = site.version("unsafe", f"USER root\nRUN echo '{UNSAFE}' >users/migrations/0002_unsafe.py\nUSER 10001:10001")
+    refused = site.deploy(image)
+    assert refused.returncode == 1
+    assert "migrate failed, so that nothing was replaced" in refused.stderr
+    assert "(users, 0002_unsafe)... ERR\n\tNOT NULL constraint on columns" in refused.stderr
+    assert "go on by `inv deploy --allow-unsafe-migrations`" in refused.stderr
+    assert site.serving() == before
+    ok(site.deploy(image, "--allow-unsafe-migrations"))
+    assert site.serving() == {image}
 
 
 @pytest.mark.parametrize(

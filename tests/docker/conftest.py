@@ -106,6 +106,7 @@ def scripts(tmp_path: Path, python: str) -> Path:
         (folder / script.name).symlink_to(script)
     for module, command in {
         "wait_for_database.py": "wait-for-database",
+        "check_migrations.py": "check-migrations",
         "reload_on_edit.py": "reload-on-edit",
         "reload_on_request.py": "reload-on-request",
     }.items():

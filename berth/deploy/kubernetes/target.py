@@ -12,7 +12,6 @@ from subprocess import CompletedProcess
 from invoke import Context
 
 from berth import process, project
-from berth.compose import release
 from berth.compose.config import Stack
 from berth.deploy import released
 from berth.deploy.kubernetes import cluster, files, overlay
@@ -49,8 +48,10 @@ class Kubernetes:
         variable = "KUBERNETES_NAMESPACE" if self._value("KUBERNETES_NAMESPACE") else "COMPOSE_PROJECT_NAME"
         self._kubectl = Kubectl(overlay.check_namespace(self._value(variable), variable), context)
         self._why = Why(self._read, self._kubectl)
+        self._unsafe_migrations = False
 
-    def deploy(self, image: str | None = None) -> None:
+    def deploy(self, image: str | None = None, *, unsafe_migrations: bool = False) -> None:
+        self._unsafe_migrations = unsafe_migrations
         before = cluster.deployments(self._read(self._kubectl.get_json("deployments")).stdout)
         base = self._base()
         manifests = Manifests(self._read(self._kubectl.render(base)).stdout)
@@ -109,8 +110,7 @@ class Kubernetes:
         names = prepare.compose_files(self.here)
         added = [] if PROD_FILE in names or not (self.here.root / PROD_FILE).exists() else [PROD_FILE]
         variables = {
-            **release.variables(""),
-            "COMPOSE_ENV_FILES": released.env_files(self.here),
+            **released.variables(self.here, unsafe_migrations=self._unsafe_migrations),
             "COMPOSE_FILE": os.pathsep.join([*names, *added]),
         }
         return Docker(self.c, self.here, variables).stack()

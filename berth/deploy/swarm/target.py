@@ -11,7 +11,6 @@ from invoke import Context
 
 from berth import engines, process
 from berth.compose import lines as compose
-from berth.compose import release
 from berth.compose.config import Stack
 from berth.deploy import released
 from berth.deploy.swarm import files, stack, state
@@ -51,8 +50,8 @@ class Swarm:
         self._cluster = Cluster(c, self.here, self.name, context)
         self._cluster.check()
 
-    def deploy(self, image: str | None = None) -> None:
-        made = self._release(image)
+    def deploy(self, image: str | None = None, *, unsafe_migrations: bool = False) -> None:
+        made = self._release(image, unsafe_migrations=unsafe_migrations)
         cluster = self._cluster
         for document in filter(None, (made.before, made.document)):
             cluster.check_document(document)
@@ -109,12 +108,12 @@ class Swarm:
         self._cluster.scale(replicas)
         self._await({name: before[name] for name in before}, list(replicas))
 
-    def _release(self, image: str | None) -> Release:
+    def _release(self, image: str | None, *, unsafe_migrations: bool) -> Release:
         """Return what is to be deployed, from the files and the values of now.
 
         :raises Refused: Compose refuses them, Swarm cannot do what they say, or there is no released image.
         """
-        config = self._config()
+        config = self._config(unsafe_migrations=unsafe_migrations)
         image = image or released.image(self.c, self.here, Stack(config))
         if not stack.is_of_a_registry(image) and not self._cluster.has_image(image):
             raise Refused(
@@ -124,11 +123,10 @@ class Swarm:
         read = stack.parse(config)
         return stack.release(read, name=self.name, image=image, contents=files.read(stack.paths(read)))
 
-    def _config(self) -> str:
+    def _config(self, *, unsafe_migrations: bool) -> str:
         variables = {
             "COMPOSE_FILE": prepare.value(self.here, "DEPLOY_COMPOSE_FILE") or COMPOSE_FILES,
-            "COMPOSE_ENV_FILES": released.env_files(self.here),
-            **release.variables(""),
+            **released.variables(self.here, unsafe_migrations=unsafe_migrations),
         }
         answer = process.capture(self.c, compose.config_json(), cwd=self.here.root, env=variables)
         if answer.returncode != 0:
