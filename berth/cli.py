@@ -18,7 +18,7 @@ from berth.arguments import Parser
 from berth.errors import PIPE_CLOSED, Refused, expected
 from berth.project import TASKS
 
-OUTSIDE = frozenset({"init", "inspect"})
+OUTSIDE = frozenset({"init", "inspect", "upgrade"})
 """The tasks of `berth.tasks.outside`, which need no tasks.py."""
 
 

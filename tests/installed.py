@@ -27,9 +27,13 @@ class Installed(NamedTuple):
         return found
 
 
-def build(folder: Path) -> Path:
-    """Build the wheel as a release is built, with the build backend of our lock; return its path."""
-    _run("uv", "build", "--quiet", "--no-build-isolation", "--python", sys.executable, "--out-dir", str(folder))
+def build(folder: Path, source: Path = ROOT) -> Path:
+    """Build the wheel as a release is built, with the build backend of our lock; return its path.
+
+    :param source: of which checkout.
+    """
+    options = ["--quiet", "--no-build-isolation", "--python", sys.executable, "--out-dir", str(folder)]
+    _run("uv", "build", *options, str(source))
     (found,) = folder.glob("berth-*.whl")
     return found
 

@@ -16,15 +16,16 @@ from berth.inspect import Facts
 from berth.project import TASKS
 
 USUAL_PYTHON = "3.13"
+Names = Mapping[str, str] | None
 LIKELY_PATHS = ("/admin/login/", "/", "/accounts/login/", "/login/", "/api/")
 
 
-def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], name: str) -> Plan:
+def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], name: str, names: Names = None) -> Plan:
     """Return the plan for a project.
 
     :param answers: by the names of `berth.init.answers.KNOWN`.
     :param paths: of the project's files, with slashes, below its root.
-    :param name: of the project for Compose, such as its folder's.
+    :param name: of the project for Compose; ``names`` are those of what Berth writes, where an earlier run chose them.
     :raises Unanswered: the facts leave something open, and there is no answer.
     :raises Refused: Berth cannot run the project; the message says why, and what to do.
     """
@@ -39,7 +40,7 @@ def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], nam
     own_settings = database.rung == "settings"
     return Plan(
         name=name,
-        **_names(paths),
+        **(names or _names(paths)),
         django=folder,
         manage="manage.py" if folder == "." else manage[len(folder) + 1 :],
         import_paths=_import_paths(paths, folder),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from berth import env
 from berth.env.create import project_name
 from berth.errors import Refused
 from berth.init import answers as asked
-from berth.init import state, texts, writing
+from berth.init import comparing, state, texts, writing
 from berth.init.answers import Question, Unanswered
 from berth.init.decide import decide, questions
 from berth.init.plan import Plan
@@ -54,27 +54,26 @@ def given_answers(file: str, words: Sequence[str]) -> dict[str, str]:
     return dict(asked.checked(found))
 
 
-def run(root: Path, given: Mapping[str, str], *, yes: bool, dry_run: bool) -> None:
+def run(root: Path, given: Mapping[str, str], *, yes: bool, show: Callable[[str], None] | None) -> None:
     """Write the files of a project, and say what was decided.
 
+    :param show: write nothing, but hand this what would be.
     :raises Refused: it cannot be, or a question has no answer.
     """
     known, state_path = writing.recall(root)
-    decided = _decided(root, {**(known.answers if known else {}), **given}, known, yes=yes)
+    decided = decided_of(root, {**(known.answers if known else {}), **given}, known, yes=yes)
     plan = decided.plan
     written = dict(decided.texts)
-    written[f"{plan.folder}/{state.NAME}"] = state.dump(decided.facts, decided.answers, decided.texts)
+    written[f"{plan.folder}/{state.NAME}"] = state.dump(decided.facts, decided.answers, decided.texts, plan.name)
     if known is None and (taken := texts.taken(written, _paths(root, None))):
         raise Refused(
             f"cannot, because the project has {taken[0]} of its own"
             + (f", and {len(taken) - 1} more that Berth writes" if len(taken) > 1 else "")
             + f": move {taken[0]} away, as in `git mv {taken[0]} OTHER-NAME`"
         )
-    if dry_run:
-        print(rendering.as_table(decided.facts))
-        print(summary(plan))
-        for path in sorted(written):
-            print(f"{'keeps' if (root / path).exists() else 'would write'} {path}")
+    if show is not None:
+        diffs = (comparing.diff(_there(root / path), text.encode(), path) for path, text in sorted(written.items()))
+        show("\n".join([rendering.as_table(decided.facts), summary(plan), "".join(diffs)]).rstrip("\n"))
         return
     if known is not None:
         _again(root, decided, known, state_path)
@@ -89,6 +88,10 @@ def run(root: Path, given: Mapping[str, str], *, yes: bool, dry_run: bool) -> No
             file=sys.stderr,
         )
     print(f"next: commit them, and type `{Project(root).command()} up`", file=sys.stderr)
+
+
+def _there(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
 
 
 def _is_ignored(root: Path, name: str) -> bool:
@@ -112,7 +115,7 @@ def _again(root: Path, decided: Decided, known: state.State, state_path: str) ->
         return
     print(f"{len(changed)} files would be written otherwise now, and stay as they are:", file=sys.stderr)
     print("\n".join(f"  {path}" for path in sorted(changed)), file=sys.stderr)
-    print("to write them anew, type `berth init --remove`, and `berth init`", file=sys.stderr)
+    print("to write them anew, and keep what you have made of them, type `berth upgrade`", file=sys.stderr)
 
 
 def renew(root: Path, more: Mapping[str, str]) -> list[str]:
@@ -123,11 +126,12 @@ def renew(root: Path, more: Mapping[str, str]) -> list[str]:
     known, state_path = writing.recall(root)
     if known is None:
         raise Refused(f"{root} was not made by `berth init`: type it there")
-    decided = _decided(root, {**known.answers, **more}, known, yes=False)
+    decided = decided_of(root, {**known.answers, **more}, known, yes=False)
     done = writing.renew(root, known, decided.texts)
     kept = {path: known.texts[path] for path in decided.texts if path not in done and path in known.texts}
     written = {**decided.texts, **kept}
-    writing.replace(root / state_path, state.dump(decided.facts, decided.answers, written))
+    text = state.dump(decided.facts, decided.answers, written, decided.plan.name)
+    writing.replace(root / state_path, text.encode())
     return done
 
 
@@ -145,7 +149,7 @@ def plan_of(root: Path) -> Plan:
     known, _ = writing.recall(root)
     if known is None:
         raise Refused(f"{root} was not made by `berth init`: type it there")
-    return _decided(root, known.answers, known, yes=False).plan
+    return decided_of(root, known.answers, known, yes=False).plan
 
 
 def check(root: Path, given: Mapping[str, str]) -> None:
@@ -156,7 +160,7 @@ def check(root: Path, given: Mapping[str, str]) -> None:
     known, _ = writing.recall(root)
     if known is None:
         raise Refused(f"{root} was not made by `berth init`: type it there")
-    decided = _decided(root, {**known.answers, **given}, known, yes=False)
+    decided = decided_of(root, {**known.answers, **given}, known, yes=False)
     differing = writing.differing(root, decided.texts)
     if differing:
         listed = "\n".join(f"  {how:8}{path}" for path, how in differing.items())
@@ -178,22 +182,29 @@ def remove(root: Path) -> None:
         print(f"kept {path}, which was changed since", file=sys.stderr)
 
 
-def _decided(root: Path, given: Mapping[str, str], known: state.State | None, *, yes: bool) -> Decided:
-    """Return what is decided, after all questions were answered."""
+def decided_of(
+    root: Path, given: Mapping[str, str], known: state.State | None, *, yes: bool, verb: str = "init"
+) -> Decided:
+    """Return what is decided, after all questions were answered.
+
+    :param verb: of `berth`, that is to be typed again with an answer.
+    :raises Refused: Berth cannot run the project, or a question has no answer.
+    """
     ignored = _not_theirs(known)
     answers = dict(given)
     found = facts(root, answers.get("manage", ""), ignored)
     for question in questions(found):
         if question.name not in answers:
-            answers[question.name] = _answer(question, yes=yes)
+            answers[question.name] = _answer(question, verb, yes=yes)
             found = facts(root, answers["manage"], ignored)
     paths = frozenset(Tree(root, ignored).files)
+    name = (known and known.project) or project_name(root.name)
     for _ in range(MOST_QUESTIONS + 1):
         try:
-            plan = decide(found, answers, paths, project_name(root.name))
+            plan = decide(found, answers, paths, name, known.names if known else None)
             return Decided(found, answers, plan, texts.texts(plan, paths))
         except Unanswered as open_:
-            answers[open_.question.name] = _answer(open_.question, yes=yes)
+            answers[open_.question.name] = _answer(open_.question, verb, yes=yes)
     raise AssertionError("a question was asked again")
 
 
@@ -202,14 +213,15 @@ def _not_theirs(known: state.State | None) -> list[str]:
     if known is None:
         return []
     made = [path.removesuffix(".template") for path in known.texts if path.endswith(".template")]
-    return [*known.texts, *made, *(f"{folder}/{state.NAME}" for folder in state.FOLDERS)]
+    new = [f"{path}{writing.BESIDE}" for path in known.texts]
+    return [*known.texts, *made, *new, *(f"{folder}/{state.NAME}" for folder in state.FOLDERS)]
 
 
 def _paths(root: Path, known: state.State | None) -> frozenset[str]:
     return frozenset(Tree(root, list(known.texts) if known else []).files)
 
 
-def _answer(question: Question, *, yes: bool) -> str:
+def _answer(question: Question, verb: str, *, yes: bool) -> str:
     """Return the answer to a question: its default, or what somebody types.
 
     :raises Refused: nobody is there to be asked.
@@ -221,7 +233,7 @@ def _answer(question: Question, *, yes: bool) -> str:
         default = f"; `--yes` takes {question.default}" if question.default else ""
         raise Refused(
             f"{question.text} {question.why}. Nobody can be asked here: type "
-            f"`berth init --answer {question.name}={question.default or 'VALUE'}`{default}"
+            f"`berth {verb} --answer {question.name}={question.default or 'VALUE'}`{default}"
         )
     choices = f" ({', '.join(question.choices)})" if question.choices else ""
     while True:

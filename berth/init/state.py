@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 
 from berth import __version__
 from berth.errors import Refused
+from berth.init import changelog
 from berth.inspect import Facts, rendering
+from berth.project import TASKS
 
 NAME = "berth.json"
 FOLDERS = ("docker", "berth-docker")
@@ -23,19 +25,34 @@ class State:
     :param answers: of the user, the defaults that were taken among them.
     :param texts: of the written files, as Berth wrote them, by path: what `berth upgrade` merges with.
     :param facts: as `berth inspect --json` gives them.
+    :param folder: that the file was found in, below the root.
+    :param project: the name of the project; "" where an older Berth has not noted it.
+    :param news: the entries of the changelog that belong to that version, see `berth.init.changelog`.
     """
 
     version: str
     answers: Mapping[str, str]
     texts: Mapping[str, str]
     facts: object = field(default=None)
+    folder: str = FOLDERS[0]
+    project: str = ""
+    news: frozenset[str] = frozenset()
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Return the names of what Berth writes: they stay, whatever the project gets or loses afterwards."""
+        env_file = ".env.berth" if ".env.berth.template" in self.texts else ".env"
+        tasks = TASKS if TASKS in self.texts else "tasks.py"
+        return {"folder": self.folder, "tasks": tasks, "env_file": env_file, "env_template": f"{env_file}.template"}
 
 
-def dump(facts: Facts, answers: Mapping[str, str], texts: Mapping[str, str]) -> str:
+def dump(facts: Facts, answers: Mapping[str, str], texts: Mapping[str, str], project: str) -> str:
     """Return the text of the state file."""
     state = {
         "berth": __version__,
         "about": "Written by `berth init`, read by `berth init` and `berth upgrade`: keep it in git.",
+        "project": project,
+        "changelog": " ".join(changelog.digests(changelog.text(), __version__)),
         "answers": dict(sorted(answers.items())),
         "facts": json.loads(rendering.as_json(facts))["facts"],
         "files": {path: {"sha256": digest(text), "text": text} for path, text in sorted(texts.items())},
@@ -52,7 +69,12 @@ def load(text: str, path: str) -> State:
     try:
         found = json.loads(text)
         files = {name: each["text"] for name, each in found["files"].items()}
-        return State(found["berth"], found["answers"], files, found["facts"])
+        return State(
+            *(found["berth"], found["answers"], files, found["facts"]),
+            folder=path.rpartition("/")[0],
+            project=found.get("project", ""),
+            news=frozenset(found.get("changelog", "").split()),
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Refused(f"{path} is not what `berth init` writes ({error}): take it back from git") from None
 

@@ -109,9 +109,9 @@ def _servers(plan: Plan) -> tuple[dict[str, str], dict[str, str], dict[str, str]
     return blocks, more, mounted
 
 
-def is_executable(text: str) -> bool:
+def is_executable(text: bytes) -> bool:
     """Return whether a text is a script that is run by its name."""
-    return text.startswith("#!")
+    return text.startswith(b"#!")
 
 
 def taken(texts: Mapping[str, str], paths: Collection[str]) -> list[str]:

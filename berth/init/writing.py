@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from berth.errors import Refused
 from berth.init import state
 from berth.init.state import State
 from berth.init.texts import is_executable
+
+BESIDE = ".berth-new"
+"""Ends the name of what stands beside a file that is not to be replaced."""
 
 
 def recall(root: Path) -> tuple[State | None, str]:
@@ -37,7 +41,7 @@ def write(root: Path, texts: Mapping[str, str]) -> list[str]:
             if os.path.lexists(path):
                 continue
             folders += _made_folders(path.parent)
-            _link(path, text)
+            _link(path, text.encode())
             done.append(path)
     except OSError as error:
         for path in done:
@@ -54,7 +58,14 @@ def _made_folders(folder: Path) -> list[Path]:
     return missing[::-1]
 
 
-def _link(path: Path, text: str) -> None:
+def create(path: Path, text: bytes) -> None:
+    """Write a new file, and the folders above it; one that is there already stays as it is."""
+    _made_folders(path.parent)
+    with contextlib.suppress(FileExistsError):
+        _link(path, text)
+
+
+def _link(path: Path, text: bytes) -> None:
     """Write a new file, whole or not at all.
 
     :raises FileExistsError: there is one already.
@@ -62,7 +73,7 @@ def _link(path: Path, text: str) -> None:
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with open(handle, "wb") as file:
-            file.write(text.encode())
+            file.write(text)
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(name, (0o777 if is_executable(text) else 0o666) & ~umask)
@@ -79,18 +90,19 @@ def renew(root: Path, known: State, texts: Mapping[str, str]) -> list[str]:
         if before is None and not os.path.lexists(path):
             done += write(root, {name: text})
         elif before is not None and before != text and path.is_file() and path.read_bytes() == before.encode():
-            replace(path, text)
+            replace(path, text.encode())
             done.append(name)
     return done
 
 
-def replace(path: Path, text: str) -> None:
-    """Replace a file at once; its permissions stay."""
+def replace(path: Path, text: bytes) -> None:
+    """Replace a file at once; its permissions stay, but that a script becomes executable for who may read it."""
     mode = path.stat().st_mode
+    mode |= (mode & 0o444) >> 2 if is_executable(text) else 0
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with open(handle, "wb") as file:
-            file.write(text.encode())
+            file.write(text)
         os.chmod(name, mode & 0o7777)
         os.replace(name, path)
     except BaseException:
@@ -117,9 +129,23 @@ def remove(root: Path, known: State, state_path: str) -> tuple[list[str], list[s
     kept = [name for name, how in changes.items() if how == "changed"]
     gone = [name for name in known.texts if name not in changes]
     for name in [*gone, state_path]:
-        (root / name).unlink(missing_ok=True)
-        for folder in (root / name).parents:
-            if folder == root or any(folder.iterdir()):
-                break
-            folder.rmdir()
+        delete(root, name)
     return gone, kept
+
+
+def delete(root: Path, name: str) -> None:
+    """Delete a file, and the folders that are empty then."""
+    (root / name).unlink(missing_ok=True)
+    for folder in (root / name).parents:
+        if folder == root or any(folder.iterdir()):
+            break
+        folder.rmdir()
+
+
+@contextlib.contextmanager
+def aside(texts: Mapping[str, bytes]) -> Iterator[Path]:
+    """Write files for a program that reads nothing else, and give their folder; then they go."""
+    with tempfile.TemporaryDirectory(prefix="berth-") as made:
+        for name, text in texts.items():
+            (Path(made) / name).write_bytes(text)
+        yield Path(made)

@@ -37,6 +37,7 @@ CONTENTS = (
     images,
     inspect.inspect,
     init.init,
+    init.upgrade,
     release.release,
     prod,
 )
@@ -62,4 +63,4 @@ def collection(tasks_file: str, *own: Callable[..., Any] | ModuleType | Collecti
 
 def outside() -> Collection:
     """Return the tasks for places that have no tasks.py yet."""
-    return Collection(inspect.inspect, init.init)
+    return Collection(inspect.inspect, init.init, init.upgrade)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pexpect
 import pytest
 from init import shapes
 from test_compose_files import compose
@@ -73,10 +74,50 @@ def test_a_check_names_what_was_changed(shop: Path) -> None:
     assert "changed tasks.py" in done.stderr
 
 
-def test_a_dry_run_writes_nothing(shop: Path) -> None:
+def test_a_dry_run_writes_nothing_and_shows_facts_decisions_and_a_diff_that_makes_all_files(shop: Path) -> None:
     before = contents(shop)
-    assert "would write docker/app/Dockerfile" in ok(berth(shop, "init", "--dry-run"))
+    shown = ok(berth(shop, "init", "--dry-run"))
     assert contents(shop) == before
+    facts, _, rest = shown.partition("\nproject   manage.py\n")
+    assert "settings.development" in facts
+    diff = rest[rest.index("--- /dev/null\n") :]
+    subprocess.run(["git", "apply", "-"], cwd=shop, input=diff, text=True, check=True)
+    applied = contents(shop)
+    for path in applied.keys() - before.keys():
+        (shop / path).unlink()
+    ok(berth(shop, "init"))
+    assert applied == contents(shop)
+
+
+def test_a_dry_run_of_an_adopted_project_shows_what_is_otherwise(shop: Path) -> None:
+    ok(berth(shop, "init"))
+    (shop / "tasks.py").write_text("# mine\n")
+    shown = ok(berth(shop, "init", "--dry-run"))
+    diff = shown[shown.index("--- a/") :].splitlines()
+    assert [line for line in diff if line.startswith("+++")] == ["+++ b/tasks.py"]
+    assert "-# mine" in diff
+
+
+def test_a_dry_run_is_paged_on_a_terminal(shop: Path) -> None:
+    child = pexpect.spawn(
+        sys.executable, ["-m", "berth", "init", "--dry-run"], cwd=str(shop), encoding="utf-8", timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PAGER": "sed s/^/paged:/", "CI": ""},
+    )  # fmt: skip
+    child.expect_exact("paged:+++ b/tasks.py")
+    child.expect(pexpect.EOF)
+    assert child.wait() == 0
+
+
+def test_names_stay_whatever_the_project_gets_afterwards(shop: Path) -> None:
+    ok(berth(shop, "init"))
+    shapes.write(shop, {"docker/cache/cache.conf": "size 1\n"})
+    assert ok(berth(shop, "init")).startswith("nothing to do")
+
+
+def test_a_checkout_in_a_folder_of_another_name_is_as_it_was_written(shop: Path) -> None:
+    ok(berth(shop, "init"))
+    other = shop.rename(shop.with_name("shop-of-mine"))
+    assert ok(berth(other, "init")).startswith("nothing to do")
 
 
 def test_what_was_written_goes_away_again_and_what_was_changed_stays(shop: Path) -> None:
