@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from init.plans import plan
 
 from berth.init import image, record
-from berth.init.plan import Install, Variable, Worker
+from berth.init.plan import Install, Service, Variable, Worker
 
 FILES = image.HERE
 REQUIREMENTS = Install("requirements", ".", ("requirements.txt",), ours=("gunicorn",))
@@ -124,6 +124,24 @@ def test_what_celery_needs_is_there_where_celery_is() -> None:
     }  # fmt: skip
     assert "watchfiles==" in with_it["docker/app/ours.txt"]
     assert "watchfiles==" not in without["docker/app/ours.txt"]
+
+
+def test_a_worker_on_sqs_finds_the_transport_that_it_imports() -> None:
+    workers, broker = (Worker("worker", "celery"),), Service("sqs", "broker", "elasticmq")
+    found = image.files(plan(install=REQUIREMENTS, celery_app="shop", workers=workers, services=(broker,)))
+    assert "docker/app/fast_sqs/transport.py" in found
+    assert "COPY docker/app/fast_sqs /usr/local/lib/berth/fast_sqs\n" in found["docker/app/Dockerfile"]
+
+
+def test_the_image_that_is_shipped_knows_what_it_serves() -> None:
+    made = plan(install=REQUIREMENTS, asgi="shop.asgi", static_root=True, prod_settings="shop.live")
+    for asgi, line in ((False, "WSGI_MODULE=shop.wsgi"), (True, "ASGI_MODULE=shop.asgi")):
+        text = image.files(dataclasses.replace(made, serve_asgi=asgi))["docker/app/Dockerfile"]
+        shipped = re.search(r"^FROM run-time-prod AS prod\n(.*?)^FROM ", text, re.M | re.S)
+        assert shipped
+        assert f"DJANGO_SETTINGS_MODULE=shop.live \\\n    {line}\n" in shipped[1]
+        # Where collect_static.py reads it.
+        assert "theirs.txt /prod.txt\n" in text
 
 
 def test_berths_own_packages_have_hashes_and_each_stands_there_once() -> None:
