@@ -198,6 +198,16 @@ def test_a_pipfile_lock_is_said_with_extras_markers_and_hashes(installer: Module
     assert installer.of_pipfile_lock(tmp_path / "Pipfile.lock", dev=True) == [*lines, "c==3"]
 
 
+def test_a_pipfile_without_a_lock_is_read_itself(installer: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "Pipfile").write_text(
+        '[packages]\ndjango = "~=5.2"\npillow = "*"\nuvicorn = {extras = ["standard"], version = "==0.30"}\n'
+        'shop = {path = "."}\nfork = {git = "https://example.org/fork", ref = "v1"}\n[dev-packages]\ntox = "*"\n'
+    )
+    lines = ["django~=5.2", "pillow", "uvicorn[standard]==0.30", "fork @ git+https://example.org/fork@v1"]
+    assert installer.of_pipfile(tmp_path / "Pipfile", False) == lines
+    assert installer.of_pipfile(tmp_path / "Pipfile", True) == [*lines, "tox"]
+
+
 def test_every_lock_of_ours_is_read_whole(installer: ModuleType) -> None:
     for lock in image.LOCKS.glob("*.txt"):
         entries = installer.entries(lock.read_text())
