@@ -193,8 +193,9 @@ def _worker(plan: Plan, worker: Worker) -> str:
         health = "\n      <<: *healthcheck\n      test: [CMD, check-worker.sh]"
     else:
         environment = ""
+    command = ", ".join(map(_word, _command(worker, plan.celery_app)))
     return (
-        f"  # {worker.why}\n  {worker.name}:\n    <<: *app\n    command: [{', '.join(map(_word, _command(worker)))}]\n"
+        f"  # {worker.why}\n  {worker.name}:\n    <<: *app\n    command: [{command}]\n"
         + "    stop_grace_period: 40s\n"
         + replicas
         + _depends(plan)
@@ -203,12 +204,13 @@ def _worker(plan: Plan, worker: Worker) -> str:
     )
 
 
-def _command(worker: Worker) -> tuple[str, ...]:
+def _command(worker: Worker, application: str) -> tuple[str, ...]:
     if worker.kind == "celery":
         return ("start-celery-worker.sh", *worker.command)
     if worker.kind == "beat":
+        # Where any user may write; and no file of a process id, which would outlive a killed container's process.
         schedule = () if worker.command else ("--schedule", "/tmp/celerybeat-schedule")
-        return ("start-celery-beat.sh", *worker.command, *schedule)
+        return ("celery", "--app", application, "beat", "--loglevel", "INFO", "--pidfile=", *worker.command, *schedule)
     return worker.command
 
 

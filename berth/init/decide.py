@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from berth.errors import Refused
 from berth.init import answers as asked
-from berth.init import databases, installing, serving, variables
+from berth.init import databases, installing, python_choice, serving, variables
 from berth.init.databases import Choice
 from berth.init.plan import Node, Plan
 from berth.init.reading import place, table, text, version, words
@@ -15,7 +15,6 @@ from berth.init.state import FOLDERS
 from berth.inspect import Facts
 from berth.project import TASKS
 
-USUAL_PYTHON = "3.13"
 Names = Mapping[str, str] | None
 LIKELY_PATHS = ("/admin/login/", "/", "/accounts/login/", "/login/", "/api/")
 
@@ -50,9 +49,9 @@ def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], nam
         configuration=text(facts.value("django_configuration")),
         wsgi=text(facts.value("wsgi")),
         asgi=text(facts.value("asgi")),
-        serve_asgi=bool(facts.value("asgi")) and (not facts.value("wsgi") or bool(facts.get("channels"))),
-        python=_python(facts, answers),
-        install=installing.decide(facts, answers, paths, (database.ours,) if database.ours else ()),
+        serve_asgi=_serve_asgi(facts),
+        python=python_choice.decide(facts, answers),
+        install=installing.decide(facts, answers, paths, _ours(facts, database)),
         debian=words(facts.value("system_packages")),
         services=served.services,
         workers=served.workers,
@@ -70,6 +69,18 @@ def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], nam
         backend=database.backend,
         remarks=(*_local_remarks(facts), *database.remarks, *served.remarks, *remarks),
     )
+
+
+def _serve_asgi(facts: Facts) -> bool:
+    """Return whether the shipped image serves ASGI: the project has nothing else, has channels, or does so itself."""
+    server = facts.get("server")
+    does_so = server is not None and server.certainty != "guess" and table(server.value).get("interface") == "asgi"
+    return bool(facts.value("asgi")) and (not facts.value("wsgi") or bool(facts.get("channels")) or does_so)
+
+
+def _ours(facts: Facts, database: Choice) -> tuple[str, ...]:
+    """Return what the project lacks, gunicorn apart."""
+    return ((database.ours,) if database.ours else ()) + ("uvicorn-worker",) * _serve_asgi(facts)
 
 
 def _check_settings(facts: Facts, database: Choice, settings: str) -> None:
@@ -107,23 +118,6 @@ def _settings(facts: Facts, answers: Mapping[str, str]) -> str:
             "`berth init --answer settings=MODULE`"
         )
     return str(fact.value)
-
-
-def _python(facts: Facts, answers: Mapping[str, str]) -> str:
-    """Return the version of Python: the answer's, the one that the project names, or the usual one where it fits."""
-    fact = facts.get("python")
-    value = table(fact.value if fact else None)
-    allowed = words(value.get("allowed"))
-    if given := answers.get("python"):
-        if not re.fullmatch(r"3\.\d+", given):
-            raise Refused(f"python={given} is no version: write one as 3.13")
-        if allowed and given not in allowed:
-            raise Refused(f"python={given} does not fit ({place(fact)}): write one of {', '.join(allowed)}")
-        return given
-    preferred = text(value.get("preferred"))
-    if fact is not None and fact.certainty == "certain" and preferred:
-        return preferred
-    return USUAL_PYTHON if not allowed or USUAL_PYTHON in allowed else preferred or allowed[-1]
 
 
 def _health(facts: Facts, answers: Mapping[str, str]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import re
 from pathlib import Path, PurePosixPath
 
 from berth import template
-from berth.init.image_stages import dockerfile, has_celery
+from berth.init.image_stages import dockerfile, has_celery, has_fast_sqs
 from berth.init.plan import Plan
 
 HERE = Path(__file__).parent / "files"
@@ -22,6 +22,8 @@ SLIM = {"3.8": "bookworm"}
 NEWEST = "trixie"
 
 DEVELOPMENT_ONLY = ("reload_on_edit.py", "reload_on_request.py", "start-dev-server.sh")
+SQS_LIBRARY = "fast_sqs"
+"""What berth_worker.py gives a worker whose broker is SQS."""
 CELERY_ONLY = ("start-celery-worker.sh", "check-worker.sh", "berth_worker.py", "reload_on_edit.py")
 
 
@@ -49,6 +51,8 @@ def files(plan: Plan) -> dict[str, str]:
     for file in template.files():
         if file.path.parent == PurePosixPath("docker/app") and not _left_out(file.path.name, plan):
             found[plan.path(f"app/{file.path.name}")] = file.source.read_text(encoding="utf-8")
+        elif file.path.parent == PurePosixPath("docker/app") / SQS_LIBRARY and has_fast_sqs(plan):
+            found[plan.path(f"app/{SQS_LIBRARY}/{file.path.name}")] = file.source.read_text(encoding="utf-8")
     return dict(sorted(found.items()))
 
 
@@ -58,8 +62,6 @@ def ours(plan: Plan) -> str:
     :raises KeyError: Berth has no lock of one of them.
     """
     wanted = [lock_of(requirement) for requirement in plan.install.ours]
-    if plan.serve_asgi and "uvicorn" in wanted:
-        wanted.append("uvicorn-worker")
     if has_celery(plan):
         wanted.append("watchfiles")
     entries: dict[str, str] = {}

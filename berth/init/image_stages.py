@@ -37,6 +37,11 @@ def has_celery(plan: Plan) -> bool:
     return any(worker.kind == "celery" for worker in plan.workers)
 
 
+def has_fast_sqs(plan: Plan) -> bool:
+    """Tell whether Celery workers take their messages from SQS."""
+    return has_celery(plan) and plan.service("sqs") is not None
+
+
 def _sets(plan: Plan) -> tuple[str, ...]:
     """Return the sets of packages that are installed: one, where the project does not tell development's apart."""
     install = plan.install
@@ -176,7 +181,7 @@ RUN rm -rf {CODE}/{plan.folder} && mkdir -p /home/web/static
     lines = " \\\n    ".join(words)
     return f"""{text}ARG PROD_SETTINGS_MODULE={plan.prod_settings}
 COPY {plan.path("app/collect_static.py")} /
-COPY --from=packages-prod /opt/packages/theirs.txt /requirements/prod.txt
+COPY --from=packages-prod /opt/packages/theirs.txt /prod.txt
 # Placeholders for what settings may insist on, for this one command: none is left in an image.
 RUN --mount=type=cache,target=/var/cache/static,sharing=locked \\
     env {lines} \\
@@ -192,7 +197,8 @@ COPY --chmod=0755 {here}/*.sh /usr/local/bin/
 COPY --chmod=0755 {here}/wait_for_database.py /usr/local/bin/wait-for-database
 COPY {here}/gunicorn.conf.py /usr/local/etc/
 """
-    return text + (f"COPY {here}/berth_worker.py {LIBRARY}/\n" if has_celery(plan) else "")
+    text += f"COPY {here}/berth_worker.py {LIBRARY}/\n" * has_celery(plan)
+    return text + f"COPY {here}/fast_sqs {LIBRARY}/fast_sqs\n" * has_fast_sqs(plan)
 
 
 def _dev(plan: Plan) -> str:
@@ -209,6 +215,8 @@ CMD ["start-dev-server.sh"]
 
 
 def _prod(plan: Plan) -> str:
+    served = f"ASGI_MODULE={plan.asgi}" if plan.serve_asgi else f"WSGI_MODULE={plan.wsgi or plan.asgi}"
+    configuration = f"\n    DJANGO_CONFIGURATION={plan.configuration} \\" * bool(plan.configuration)
     return f"""
 FROM run-time-prod AS prod
 # The commit, which `inv build --prod` knows.
@@ -217,7 +225,9 @@ LABEL org.opencontainers.image.title={shlex.quote(plan.name)} \\
       org.opencontainers.image.revision="${{REVISION}}"
 COPY --link --from=scripts / /
 # Where settings read STATIC_ROOT, their static files are.
-ENV STATIC_ROOT=/home/web/static
+ENV STATIC_ROOT=/home/web/static \\
+    DJANGO_SETTINGS_MODULE={plan.prod_settings} \\{configuration}
+    {served}
 COPY --link --from=code /home/web/static /home/web/static
 COPY --link --from=code {CODE} {CODE}
 USER 10001:10001

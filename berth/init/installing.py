@@ -25,7 +25,7 @@ def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], our
     """Return how the packages are installed.
 
     :param paths: of the project's files.
-    :param ours: requirements of a driver that the project lacks.
+    :param ours: requirements that the project lacks, gunicorn apart.
     :raises Refused: nothing says which packages it needs.
     """
     fact = facts.get("requirements")
@@ -44,8 +44,6 @@ def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], our
         tuple(name for name in words(value.get(kind)) if WANTED.match(name.lower())) for kind in ("groups", "extras")
     )
     ours = ours if version(facts, "gunicorn") else ("gunicorn", *ours)
-    if bool(facts.value("asgi")) and bool(facts.get("channels")) and not version(facts, "uvicorn"):
-        ours = (*ours, "uvicorn")
     return Install(
         format=format,
         folder=folder,

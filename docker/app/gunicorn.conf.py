@@ -1,5 +1,8 @@
 """gunicorn, told by the environment. It serves any WSGI application; what is special is done in gunicorn's own hooks.
 
+ASGI_MODULE, when it is set, names an ASGI application: uvicorn's worker serves it, and writes its own access log. It
+has no threads, leaves X-Request-ID to the proxy, and keeps connections open while the server drains.
+
 WEB_CONCURRENCY            worker processes (the CPUs that the container may use)
 GUNICORN_THREADS           threads of each worker, that is requests it serves at a time (16)
 GUNICORN_TIMEOUT           seconds after which a worker that no longer stirs is replaced (60)
@@ -18,6 +21,7 @@ served, and asked to close the connection. After DRAIN_SECONDS the server stops,
 more, it does not wait for requests any longer. A second SIGTERM ends the drain; SIGINT and SIGQUIT do without one.
 """
 
+import importlib.util
 import json
 import math
 import mmap
@@ -64,7 +68,12 @@ def cpu_quota(cgroup: Path) -> tuple[int, int]:
 
 
 bind = "0.0.0.0:8000"
+IS_ASGI = bool(os.environ.get("ASGI_MODULE"))
 worker_class = "gthread"
+if IS_ASGI:
+    # The package of its own, which uvicorn asks for, or what uvicorn had before there was one.
+    has_own = importlib.util.find_spec("uvicorn_worker")
+    worker_class = f"{'uvicorn_worker' if has_own else 'uvicorn.workers'}.UvicornWorker"
 workers = whole_number("WEB_CONCURRENCY", cpus())
 # A thread that waits, for the database or another server, costs next to nothing; what computes is no slower for them.
 threads = whole_number("GUNICORN_THREADS", 16)
@@ -200,6 +209,14 @@ def post_worker_init(worker):
     """Let HEALTH_PATH answer 503 while the server drains, whatever the application would say."""
     application = worker.wsgi
 
+    async def serve_asgi(scope, receive, send):
+        if DRAINING[0] and scope["type"] == "http" and scope["path"] == HEALTH_PATH:
+            headers = [(b"content-type", b"text/plain"), (b"content-length", b"9"), (b"cache-control", b"no-store")]
+            await send({"type": "http.response.start", "status": 503, "headers": headers})
+            await send({"type": "http.response.body", "body": b"draining\n"})
+        else:
+            await application(scope, receive, send)
+
     def serve(environ, start_response):
         if DRAINING[0] and environ["PATH_INFO"] == HEALTH_PATH:
             body = b"draining\n"
@@ -212,7 +229,7 @@ def post_worker_init(worker):
             return [body]
         return application(environ, start_response)
 
-    worker.wsgi = serve
+    worker.wsgi = serve_asgi if IS_ASGI else serve
 
 
 if problems:

@@ -57,13 +57,15 @@ main() {
     export WORKER_SOFT_SHUTDOWN_TIMEOUT=${WORKER_SOFT_SHUTDOWN_TIMEOUT:-$(task_time)}
     local queues
     queues=$(IFS=, && printf '%s' "$*")
-    local modules=berth_worker,berth_queues.failures
+    local lib=${BERTH_LIB:-/usr/local/lib/berth} modules=berth_worker
+    # The page of the queues, which an image has where the broker is SQS.
+    [[ ! -d $lib/berth_queues ]] || modules+=,berth_queues.failures
     local command=(celery -A "${CELERY_APP:-app}" worker --include "$modules" --loglevel "${LOG_LEVEL:-INFO}")
     [[ -z $queues ]] || command+=(--queues "$queues")
     [[ -z ${CELERY_CONCURRENCY:-} ]] || command+=(--concurrency "$CELERY_CONCURRENCY")
     # SIGTERM then means: take no more, give running tasks their time, hand the rest back to the broker.
     export REMAP_SIGTERM=SIGQUIT
-    export PYTHONPATH=${BERTH_LIB:-/usr/local/lib/berth}${PYTHONPATH:+:$PYTHONPATH}
+    export PYTHONPATH=$lib${PYTHONPATH:+:$PYTHONPATH}
     echo "Starting worker for ${queues:-the queues of the project}.."
     if [[ ${WORKER_RELOAD:-0} == 1 ]]; then
         # Above the time for tasks, what the worker needs to hand messages back and to end.

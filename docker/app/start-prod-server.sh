@@ -3,6 +3,7 @@
 # Serve the project with gunicorn. gunicorn.conf.py lists the variables.
 #
 # WSGI_MODULE    module of the WSGI application (app.wsgi)
+# ASGI_MODULE    module of an ASGI application, which is served in its place, by uvicorn's worker
 set -Eeuo pipefail
 
 main() {
@@ -14,7 +15,7 @@ main() {
             "WEB_CONCURRENCY is \`$WEB_CONCURRENCY\`: set a whole number from 1" >&2
         exit 78
     fi
-    exec gunicorn --config "${GUNICORN_CONFIG:-/usr/local/etc/gunicorn.conf.py}" "${WSGI_MODULE:-app.wsgi}"
+    exec gunicorn --config "${GUNICORN_CONFIG:-/usr/local/etc/gunicorn.conf.py}" "${ASGI_MODULE:-${WSGI_MODULE:-app.wsgi}}"
 }
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then

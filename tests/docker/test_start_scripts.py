@@ -1,5 +1,6 @@
 """The scripts that start the processes of the app image."""
 
+import asyncio
 import http.client
 import os
 import runpy
@@ -8,10 +9,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from servers import APP, ROOT, free_port, running, wait_until
@@ -28,7 +30,8 @@ def recorded(container: Environment, scripts: Path) -> Environment:
         (scripts / program).unlink(missing_ok=True)
         (scripts / program).write_text('#!/usr/bin/env bash\nprintf "%s\\n" "$$" "${0##*/}" "$@"\n')
         (scripts / program).chmod(0o755)
-    return container
+    # Without the folder of the page's client, which an image has where the broker is SQS.
+    return lambda **variables: container(**{"BERTH_LIB": "/nonexistent", **variables})
 
 
 def start(script: str, *arguments: str, env: dict[str, str]) -> tuple[list[str], bool]:
@@ -76,6 +79,37 @@ def test_wsgi_module_is_configurable(recorded: Environment) -> None:
     assert command == ["gunicorn", "--config", "/usr/local/etc/gunicorn.conf.py", "shop.wsgi"]
 
 
+def test_an_asgi_application_is_served_in_the_place_of_the_other(recorded: Environment) -> None:
+    command, _ = start("start-prod-server.sh", env=recorded(WSGI_MODULE="shop.wsgi", ASGI_MODULE="shop.asgi"))
+
+    assert command == ["gunicorn", "--config", "/usr/local/etc/gunicorn.conf.py", "shop.asgi"]
+
+
+def test_an_asgi_application_gets_its_worker_and_drains(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASGI_MODULE", "shop.asgi")
+    monkeypatch.setenv("HEALTH_PATH", "/ready")
+    config = runpy.run_path(str(APP / "gunicorn.conf.py"))
+    assert config["worker_class"].endswith(".UvicornWorker")
+
+    async def application(scope: dict[str, str], receive: object, send: Callable[[object], Awaitable[None]]) -> None:
+        await send(scope["path"])
+
+    def asked(path: str) -> list[object]:
+        said: list[object] = []
+
+        async def send(message: object) -> None:
+            said.append(message["status"] if isinstance(message, dict) and "status" in message else message)
+
+        asyncio.run(worker.wsgi({"type": "http", "path": path}, None, send))
+        return said[:1]
+
+    worker = SimpleNamespace(wsgi=application)
+    config["post_worker_init"](worker)
+    assert asked("/ready") == ["/ready"]
+    config["DRAINING"][0] = 1
+    assert (asked("/ready"), asked("/page")) == ([503], ["/page"])
+
+
 def worker_line(*options: str, app: str = "app", level: str = "INFO") -> list[str]:
     """Return the line of a worker with what Berth adds."""
     return [
@@ -84,7 +118,7 @@ def worker_line(*options: str, app: str = "app", level: str = "INFO") -> list[st
         app,
         "worker",
         "--include",
-        "berth_worker,berth_queues.failures",
+        "berth_worker",
         "--loglevel",
         level,
         *options,
@@ -96,6 +130,12 @@ def test_worker_becomes_celery_for_its_queues(recorded: Environment) -> None:
     line = worker_line("--queues", "default,mail", "--concurrency", "3", app="shop", level="WARNING")
 
     assert start("start-celery-worker.sh", "default", "mail", env=environment) == (line, True)
+
+
+def test_worker_tells_the_page_of_the_queues_where_the_image_has_it(recorded: Environment) -> None:
+    command, _ = start("start-celery-worker.sh", env=recorded(BERTH_LIB=str(APP)))
+
+    assert command[command.index("--include") + 1] == "berth_worker,berth_queues.failures"
 
 
 def test_worker_has_defaults_takes_the_queues_of_the_project_and_never_prints_the_broker(recorded: Environment) -> None:

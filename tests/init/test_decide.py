@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from django_files import wsgi
 from init import shapes
 
 from berth.errors import Refused
+from berth.init import texts
 from berth.init.answers import Unanswered
 from berth.init.decide import decide
 from berth.init.plan import Plan
@@ -92,6 +95,39 @@ def test_services_are_those_that_the_project_uses(tmp_path: Path) -> None:
     assert [service.name for service in made.services] == ["db", "redis"]
     assert [worker.kind for worker in made.workers] == ["celery"]
     assert environment(made)["REDIS_URL"] == "redis://redis:6379/0"
+
+
+def test_every_script_that_a_service_runs_is_written(tmp_path: Path) -> None:
+    more = {
+        "requirements.txt": shapes.REQUIREMENTS["requirements.txt"] + "celery==5.5.3\ndjango-celery-beat==2.8.1\n",
+        "shop/celery.py": shapes.CELERY,
+        "Procfile": "web: gunicorn shop.wsgi\nbeat: celery -A shop beat\n",
+    }
+    made = plan(tmp_path, shapes.project(shapes.URL, more=more))
+    written = texts.texts(made, ())
+    lines = re.findall(r"^    command: \[(.*)\]$", written["docker/docker-compose.yml"], re.M)
+    commands = [line.split(", ") for line in lines]
+    assert ["celery", "--app", "shop", "beat"] in [command[:4] for command in commands]
+    scripts = {command[0] for command in commands if command[0].endswith(".sh")}
+    assert scripts == {"migrate.sh", "start-dev-server.sh", "start-celery-worker.sh"}
+    assert {f"docker/app/{script}" for script in scripts} <= written.keys()
+
+
+@pytest.mark.parametrize(("image", "wanted"), [("3.7", "3.9"), ("3.9", "3.9")])
+def test_a_python_that_no_tool_installs_packages_for_gives_way_to_one_that_django_allows(
+    tmp_path: Path, image: str, wanted: str
+) -> None:
+    more = {"requirements.txt": "django==2.2.28\npsycopg2==2.9.9\ndj-database-url==1.0\n",
+            "Dockerfile": f"FROM python:{image}\n"}  # fmt: skip
+    assert plan(tmp_path, shapes.project(more=more)).python == wanted
+
+
+def test_asgi_is_served_where_the_project_does_so(tmp_path: Path) -> None:
+    asgi = {**shapes.REQUIREMENTS, "shop/asgi.py": wsgi("shop.settings").replace("wsgi", "asgi")}
+    assert not plan(tmp_path / "a", shapes.project(more=asgi)).serve_asgi
+    made = plan(tmp_path / "b", shapes.project(more={**asgi, "Procfile": "web: uvicorn shop.asgi:application\n"}))
+    assert (made.serve_asgi, made.asgi) == (True, "shop.asgi")
+    assert "uvicorn-worker" in made.install.ours
 
 
 def test_a_project_below_the_root_runs_where_its_manage_py_is(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from init.plans import plan
 
 from berth.init import image, record
-from berth.init.plan import Install, Variable, Worker
+from berth.init.plan import Install, Service, Variable, Worker
 
 FILES = image.HERE
 REQUIREMENTS = Install("requirements", ".", ("requirements.txt",), ours=("gunicorn",))
@@ -126,6 +126,24 @@ def test_what_celery_needs_is_there_where_celery_is() -> None:
     assert "watchfiles==" not in without["docker/app/ours.txt"]
 
 
+def test_a_worker_on_sqs_finds_the_transport_that_it_imports() -> None:
+    workers, broker = (Worker("worker", "celery"),), Service("sqs", "broker", "elasticmq")
+    found = image.files(plan(install=REQUIREMENTS, celery_app="shop", workers=workers, services=(broker,)))
+    assert "docker/app/fast_sqs/transport.py" in found
+    assert "COPY docker/app/fast_sqs /usr/local/lib/berth/fast_sqs\n" in found["docker/app/Dockerfile"]
+
+
+def test_the_image_that_is_shipped_knows_what_it_serves() -> None:
+    made = plan(install=REQUIREMENTS, asgi="shop.asgi", static_root=True, prod_settings="shop.live")
+    for asgi, line in ((False, "WSGI_MODULE=shop.wsgi"), (True, "ASGI_MODULE=shop.asgi")):
+        text = image.files(dataclasses.replace(made, serve_asgi=asgi))["docker/app/Dockerfile"]
+        shipped = re.search(r"^FROM run-time-prod AS prod\n(.*?)^FROM ", text, re.M | re.S)
+        assert shipped
+        assert f"DJANGO_SETTINGS_MODULE=shop.live \\\n    {line}\n" in shipped[1]
+        # Where collect_static.py reads it.
+        assert "theirs.txt /prod.txt\n" in text
+
+
 def test_berths_own_packages_have_hashes_and_each_stands_there_once() -> None:
     made = plan(install=dataclasses.replace(REQUIREMENTS, ours=("gunicorn", "psycopg[binary]", "uvicorn", "psycopg2")))
     entries = re.split(r"\n(?=[A-Za-z0-9])", image.ours(made).partition("\n")[2].strip())
@@ -178,6 +196,16 @@ def test_a_pipfile_lock_is_said_with_extras_markers_and_hashes(installer: Module
     lines = installer.of_pipfile_lock(tmp_path / "Pipfile.lock", dev=False)
     assert lines == ["a==1.0 ; python_version < '4' --hash=sha256:1 --hash=sha256:2", "b[x,y]==2 --hash=sha256:3"]
     assert installer.of_pipfile_lock(tmp_path / "Pipfile.lock", dev=True) == [*lines, "c==3"]
+
+
+def test_a_pipfile_without_a_lock_is_read_itself(installer: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "Pipfile").write_text(
+        '[packages]\ndjango = "~=5.2"\npillow = "*"\nuvicorn = {extras = ["standard"], version = "==0.30"}\n'
+        'shop = {path = "."}\nfork = {git = "https://example.org/fork", ref = "v1"}\n[dev-packages]\ntox = "*"\n'
+    )
+    lines = ["django~=5.2", "pillow", "uvicorn[standard]==0.30", "fork @ git+https://example.org/fork@v1"]
+    assert installer.of_pipfile(tmp_path / "Pipfile", False) == lines
+    assert installer.of_pipfile(tmp_path / "Pipfile", True) == [*lines, "tox"]
 
 
 def test_every_lock_of_ours_is_read_whole(installer: ModuleType) -> None:

@@ -156,6 +156,27 @@ def of_pipfile_lock(file: Path, dev: bool) -> list[str]:
     return list(lines.values())
 
 
+def of_pipfile(file: Path, dev: bool) -> list[str]:
+    """Return the lines of requirements that a Pipfile without a lock stands for."""
+    try:
+        import tomllib
+    except ImportError:  # before Python 3.11
+        from pip._vendor import tomli as tomllib  # type: ignore[no-redef]
+    content = tomllib.loads(file.read_text(encoding="utf-8"))
+    lines: dict[str, str] = {}
+    for section in ("packages", "dev-packages") if dev else ("packages",):
+        for name, entry in content.get(section, {}).items():
+            entry = entry if isinstance(entry, dict) else {"version": entry}
+            if "path" in entry:
+                continue
+            extras = f"[{','.join(entry['extras'])}]" if entry.get("extras") else ""
+            version = "" if entry.get("version") in {None, "*"} else entry["version"]
+            what = f" @ git+{entry['git']}@{entry.get('ref', 'HEAD')}" if "git" in entry else version
+            markers = f" ; {entry['markers']}" if entry.get("markers") else ""
+            lines.setdefault(name, f"{name}{extras}{what}{markers}")
+    return list(lines.values())
+
+
 def exported(options: argparse.Namespace, into: Path) -> list[Path]:
     """Return files of requirements that say what the lock says."""
     file = Path(options.files[0])
@@ -165,7 +186,10 @@ def exported(options: argparse.Namespace, into: Path) -> list[Path]:
             without_index(Path(each), into)
         return [into / each.strip("/") for each in options.files]
     if options.format == "pipenv":
-        target.write_text("\n".join(of_pipfile_lock(file, options.dev)) + "\n")
+        if file.name == "Pipfile":
+            say("the project has no Pipfile.lock: each build takes the newest versions that its Pipfile allows")
+        read = of_pipfile if file.name == "Pipfile" else of_pipfile_lock
+        target.write_text("\n".join(read(file, options.dev)) + "\n")
     if options.format == "poetry":
         with_groups = [f"--with={name}" for name in options.group]
         extras = [f"--extras={name}" for name in options.extra]
