@@ -227,7 +227,10 @@ def test_a_signal_in_the_first_moments_of_docker_is_not_lost(stack: Stack, secon
     time.sleep(seconds)
     told = time.monotonic()
     child.kill(signal.SIGTERM)
-    assert ended(child) == 143
+    child.expect(pexpect.EOF)
+    child.close()
+    # It ends us by itself where it comes before docker is started.
+    assert child.exitstatus == 143 or child.signalstatus == signal.SIGTERM
     assert time.monotonic() - told < 8
 
 

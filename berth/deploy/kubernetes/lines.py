@@ -65,5 +65,5 @@ class Kubectl(NamedTuple):
     def scale(self, workload: str, replicas: int) -> Argv:
         return self._line("scale", workload, f"--replicas={replicas}")
 
-    def logs(self, pod: str, *, previous: bool = False, tail: int = 20) -> Argv:
+    def logs(self, pod: str, *, previous: bool = False, tail: int = 50) -> Argv:
         return self._line("logs", pod, "--all-containers", f"--tail={tail}", *["--previous"] * previous)

@@ -18,7 +18,7 @@ from berth.deploy.swarm.stack import Document, is_of_a_registry
 from berth.errors import Refused
 from berth.project import Project
 
-TAIL = 20
+TAIL = 50
 """Lines of a log that explain a failure."""
 
 
