@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from berth_queues import messages, tables
 from celery import Celery
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 JSON = st.recursive(
@@ -49,6 +49,7 @@ def test_a_task_has_its_id_its_eta_and_when_it_was_sent() -> None:
 
 
 @settings(max_examples=200)
+@example('{"headers": {"task": ""}}')
 @given(
     st.one_of(
         st.text(),

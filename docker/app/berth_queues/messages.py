@@ -28,11 +28,12 @@ def decode(message: Mapping[str, Any]) -> dict[str, Any]:
     }
     envelope = _envelope(body)
     headers = envelope.get("headers") if envelope else None
-    if not envelope or not isinstance(headers, dict) or not isinstance(headers.get("task"), str):
+    task = headers.get("task") if isinstance(headers, dict) else None
+    if not envelope or not isinstance(headers, dict) or not isinstance(task, str) or not task:
         return found | {"task": None, "text": body[:TEXT_LIMIT]}
     args, kwargs = _arguments(envelope, headers)
     return found | {
-        "task": headers["task"],
+        "task": task,
         "task_id": headers.get("id"),
         "args": args,
         "kwargs": kwargs,
