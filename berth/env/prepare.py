@@ -79,9 +79,8 @@ def make(here: Project, taken: Callable[[], Collection[str]]) -> None:
 
     makers: dict[str, Callable[[env.Variable], str | int | None]] = {
         "project name": lambda one: _free_name(named.get(one.name) or env.project_name(here.root.name), taken(), said),
-        # As root the services keep the user of their image: no server of ours runs as root.
-        "user id": lambda _: os.getuid() or None,
-        "group id": lambda _: os.getgid() if os.getuid() else None,
+        "user id": lambda one: _owner(here)[0] or _unable_to_write(one, said),
+        "group id": lambda _: _owner(here)[1],
         "free port": _port_finder(said),
         "ca bundle": lambda _: bundle,
     }
@@ -155,6 +154,28 @@ def _template(here: Project) -> str:
         return env.read_text(here.env_template)
     except FileNotFoundError:
         raise Refused(f"there is no .env.template in {here.root}: it says which variables .env has to hold") from None
+
+
+def _owner(here: Project) -> tuple[int | None, int | None]:
+    """Return the user and the group of the services: ours; as root those of who owns the checkout.
+
+    None is what their image has: no server of ours runs as root.
+    """
+    owner = here.root.stat()
+    uid, gid = (os.getuid(), os.getgid()) if os.getuid() else (owner.st_uid, owner.st_gid)
+    return (uid, gid or None) if uid else (None, None)
+
+
+def _unable_to_write(variable: env.Variable, said: list[str]) -> int | None:
+    """Return no user, which leaves that of the image.
+
+    :param said: takes a line for whoever types `up`, as their project may write where that user may not.
+    """
+    said.append(
+        f"you are root: the services run as user {variable.default}, who may write nothing here; where the project "
+        f"writes files, type `chown -R {variable.default} FOLDER`, or set {variable.name}=0 in .env"
+    )
+    return None
 
 
 def _port_finder(said: list[str], *, avoid: Iterable[int] = ()) -> Callable[[env.Variable], int | None]:

@@ -146,6 +146,30 @@ def test_a_project_is_named_after_its_folder_or_as_nobody_else(bare: Path, capsy
     assert "the engine has a project `shop` already; this one is `shop-3`" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("caller", "owner", "ids"),
+    [((1000, 100), (0, 0), ("1000", "100")), ((0, 0), (1001, 101), ("1001", "101")), ((0, 0), (0, 0), None)],
+)
+def test_services_run_as_the_caller_or_as_who_owns_the_checkout_but_never_as_root(
+    bare: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caller: tuple[int, int],
+    owner: tuple[int, int],
+    ids: tuple[str, str] | None,
+) -> None:
+    monkeypatch.setattr("os.getuid", lambda: caller[0])
+    monkeypatch.setattr("os.getgid", lambda: caller[1])
+    if os.geteuid() != 0:
+        pytest.skip("only root gives a folder to somebody else")
+    os.chown(bare, *owner)
+    prepare.make(Project(bare), set)
+    values = env.read(bare / ".env", {}).values
+    assert (values.get("HOST_UID"), values.get("HOST_GID")) == (ids or (None, None))
+    said = capsys.readouterr().err
+    assert ("you are root: the services run as user 10001, who may write nothing here" in said) == (ids is None)
+
+
 @pytest.mark.parametrize(("taken", "name"), [(set(), "store"), ({"store"}, "store-2")])
 def test_the_project_name_of_the_template_is_kept(bare: Path, taken: set[str], name: str) -> None:
     set_in(bare / ".env.template", "COMPOSE_PROJECT_NAME=", "COMPOSE_PROJECT_NAME='store'")
