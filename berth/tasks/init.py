@@ -99,7 +99,7 @@ def upgrade(c: Context, folder: list[str], answer: list[str], dry_run: bool = Fa
         upgrading.apply(root, found, state_path, text)
         print("\n".join([*told, upgrading.summary(found, state_path)]))
     if open_ := [each.path for each in found if each.what in upgrading.OPEN]:
-        raise Refused(f"{len(open_)} files stay as they are, with the new text beside them:\n{upgrading.to_do(open_)}")
+        raise Refused(f"these stay as they are, with the new text beside them:\n{upgrading.to_do(open_)}")
 
 
 def _root(verb: str, folder: list[str]) -> Path:
