@@ -91,7 +91,8 @@ def upgrade(c: Context, folder: list[str], answer: list[str], dry_run: bool = Fa
     decided = flow.decided_of(root, given, known, yes=yes, verb="upgrade")
     found = upgrading.outcomes(root, known.texts, decided.texts, lambda *texts: merging.merge(c, *texts))
     news = changelog.between(changelog.text(), known.version, __version__, known.news)
-    told = [*([f"from Berth {known.version} to {__version__}", "", news, ""] if news else []), *upgrading.listed(found)]
+    since = f"from Berth {known.version} to {__version__}" if known.version != __version__ else "from an earlier build"
+    told = [*([since, "", news, ""] if news else []), *upgrading.listed(found)]
     if dry_run or c.config.run.dry:
         _page(c, "\n".join([*told, "", upgrading.diffs(found)]).strip("\n"))
     else:
