@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from berth.init.plan import CODE, Plan
 
 # Shared, as uv and pip allow: a build that waits for another one's compiler would seem to hang.
-CACHE = "--mount=type=cache,target=/root/.cache"
+# Under a name of its own, as other Dockerfiles' caches may hold packages that were compiled there.
+CACHE = "--mount=type=cache,id=berth-packages,target=/root/.cache"
 SECRETS = "--mount=type=secret,id=ca_bundle --mount=type=secret,id=uv_toml,target=/etc/uv/uv.toml"
 # Gone with the command; of a cache of apt's all builds on a machine would have to wait for each other.
 APT = "--mount=type=tmpfs,target=/var/cache/apt --mount=type=tmpfs,target=/var/lib/apt/lists"

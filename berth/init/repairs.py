@@ -59,7 +59,11 @@ def reason(output: str) -> str:
     lines = [re.sub(r"^[\w.-]+\s+\| ", "", line.replace("\x1b[2K", "")).strip() for line in output.splitlines()]
     lines = [line for line in lines if line]
     errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Configured|Warning|NotFound)\b.*", line)]
-    return (errors or lines or ["it printed nothing"])[-1][:400]
+    said = (errors or lines or ["it printed nothing"])[-1]
+    if said.startswith("SystemCheckError") and "ERRORS:" in lines[:-1]:
+        # Its own line says only that there are some.
+        said = lines[lines.index("ERRORS:") + 1]
+    return said[:400]
 
 
 def meant(settings: Mapping[str, object] | None, database: str, name: str, user: str) -> str:

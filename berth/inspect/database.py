@@ -53,7 +53,8 @@ def find(name: str, scope: Scope, evaluator: Evaluator, samples: Samples, packag
 def _rank(found: Database) -> tuple[bool, bool, bool, int]:
     """Return what sorts databases: those that variables drive first, PostgreSQL before others, SQLite last."""
     order = ("postgresql", None, "mysql", "oracle", "mssql", "sqlite")
-    is_file = found.engine == "sqlite" and found.form == "fixed"
+    # A variable that names the file alone leads nowhere else.
+    is_file = found.engine == "sqlite" and not {"URL", "ENGINE", "HOST"} & found.variables.keys()
     return is_file, found.form == "fixed", found.engine is None, order.index(found.engine)
 
 

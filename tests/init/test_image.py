@@ -260,6 +260,25 @@ def test_the_short_list_of_headers_is_tried_before_the_projects_own(installer: M
     assert system.to_build("lxml", "", [], set(first)) == []
 
 
+def test_what_is_compiled_is_kept_in_no_cache_so_that_each_build_measures_its_libraries(
+    installer: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lines: list[list[str]] = []
+
+    def run(line: list[str]) -> subprocess.CompletedProcess[str]:
+        lines.append(line)
+        return subprocess.CompletedProcess(line, len(lines) == 1, "Failed to build `psycopg2==2.9.9`\npg_config")
+
+    monkeypatch.setattr(installer, "run", run)
+    monkeypatch.setattr(installer, "NOTES", tmp_path)
+    monkeypatch.setattr(installer.system_packages, "installed", set)
+    monkeypatch.setattr(installer.system_packages, "add", lambda names: None)
+    monkeypatch.setattr(installer.system_packages, "libraries", lambda venv: {"libpq5"})
+    installer.install(["uv", "sync"], [])
+    assert lines == [["uv", "sync"], ["uv", "sync", "--no-cache"]]
+    assert (tmp_path / "debian.txt").read_text() == "libpq5\n"
+
+
 def test_a_library_that_comes_with_its_wheel_is_not_asked_of_debian(installer: ModuleType) -> None:
     assert installer.system_packages.at_run_time({"psycopg", "python-magic", "django"}) == {"libpq5", "libmagic1"}
     assert installer.system_packages.at_run_time({"psycopg", "psycopg-binary"}) == set()

@@ -60,6 +60,11 @@ def test_a_path_of_its_own_that_the_project_may_not_write_is_found() -> None:
     assert repairs.denied("PermissionError: [Errno 13] Permission denied: '/data'\n", "/home/web/code") == ""
 
 
+def test_the_reason_of_a_failed_check_is_its_first_error() -> None:
+    output = "SystemCheckError: System check identified some issues:\n\nERRORS:\na.B: (x.E5) no\na.C: (x.E6) no\n"
+    assert repairs.reason(output) == "a.B: (x.E5) no"
+
+
 def test_the_reason_is_found_in_the_log_of_a_service() -> None:
     log = "app-1  | Traceback (most recent call last):\napp-1  | redis.exceptions.ConnectionError: Error 111\napp-1  | GET\n"
     assert repairs.reason(log) == "redis.exceptions.ConnectionError: Error 111"

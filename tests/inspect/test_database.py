@@ -93,6 +93,22 @@ def test_switch_between_databases_is_named(with_settings: Made) -> None:
     assert switch.value == {"variable": "DB", "condition": "os.getenv('DB') == 'postgres'"}
 
 
+def test_a_url_goes_before_a_file_whose_name_alone_is_a_variable(with_settings: Made) -> None:
+    found = with_settings(
+        """
+        import os
+        import dj_database_url
+        if "DATABASE_URL" in os.environ:
+            DATABASES = {"default": dj_database_url.config(conn_max_age=500)}
+        else:
+            DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ.get("FILE", "x")}}
+        """,
+        {"requirements.txt": "django==5.2\npsycopg==3.2.1\n"},
+    )
+    _, value = database(found)
+    assert (value["engine"], value["form"], value["variables"]) == ("postgresql", "url", {"URL": ["DATABASE_URL"]})
+
+
 def test_condition_by_way_of_a_name_is_traced_to_its_variable(with_settings: Made) -> None:
     found = with_settings("""
         import os

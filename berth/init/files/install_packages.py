@@ -260,6 +260,9 @@ def install(line: list[str], offered: list[str]) -> None:
         file = Path(folder) / "build.txt"
         for _ in range(ROUNDS):
             more = [f"--build-constraints={file}"] if constraints and "pip" in line else []
+            # What is compiled stays out of the cache: a later build would take it from there, without a word of what it
+            # was built with, and so could not measure the libraries that it needs.
+            more += ["--no-cache"] if known else []
             done = run([*line, *more])
             if done.returncode == 0:
                 break
