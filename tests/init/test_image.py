@@ -279,6 +279,14 @@ def test_what_is_compiled_is_kept_in_no_cache_so_that_each_build_measures_its_li
     assert (tmp_path / "debian.txt").read_text() == "libpq5\n"
 
 
+def test_only_the_project_itself_gets_a_version_made_up(installer: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SETUPTOOLS_SCM_PRETEND_VERSION", "")
+    monkeypatch.delenv("SETUPTOOLS_SCM_PRETEND_VERSION")
+    assert "SETUPTOOLS_SCM_PRETEND_VERSION" not in installer.environment()
+    installer.tree(argparse.Namespace(folders=[]))
+    assert installer.environment()["SETUPTOOLS_SCM_PRETEND_VERSION"] == "0.0.0"
+
+
 def test_a_library_that_comes_with_its_wheel_is_not_asked_of_debian(installer: ModuleType) -> None:
     assert installer.system_packages.at_run_time({"psycopg", "python-magic", "django"}) == {"libpq5", "libmagic1"}
     assert installer.system_packages.at_run_time({"psycopg", "psycopg-binary"}) == set()

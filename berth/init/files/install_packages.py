@@ -63,8 +63,6 @@ def environment() -> dict[str, str]:
         "UV_LINK_MODE": "copy",
         "UV_COMPILE_BYTECODE": "1",
         "UV_NO_PROGRESS": "1",
-        # Of a version that is read from git, which is no part of a build.
-        "SETUPTOOLS_SCM_PRETEND_VERSION": "0.0.0",
         # A DNS answer that got lost, as happens behind an engine's NAT, costs one second instead of five.
         "RES_OPTIONS": "timeout:1 attempts:5",
     }
@@ -386,6 +384,8 @@ def ours(options: argparse.Namespace) -> None:
 
 
 def tree(options: argparse.Namespace) -> None:
+    # Of a version that is read from git, which is no part of a build. Not for packages: theirs would be another one.
+    os.environ["SETUPTOOLS_SCM_PRETEND_VERSION"] = "0.0.0"
     for folder in options.folders:
         if not any((Path(folder) / name).is_file() for name in ("pyproject.toml", "setup.py")):
             fail(f"{folder} has neither pyproject.toml nor setup.py, so it is no package")
