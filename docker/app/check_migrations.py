@@ -74,10 +74,12 @@ def unsafe(own: "set[str]") -> bool:
 
 
 def schema() -> "dict[str, set[tuple[object, ...]]]":
-    """Return the columns, indexes and constraints of each table, as the database knows them."""
+    """Return each table, view and sequence with its columns, indexes and constraints, as the database knows them."""
     from django.db import connection
 
     questions = (
+        "SELECT pg_class.oid::regclass::text, 'is there' FROM pg_class "
+        "WHERE relkind IN ('r', 'p', 'v', 'm', 'S') AND {}",
         "SELECT attrelid::regclass::text, attname, format_type(atttypid, atttypmod), attnotnull, "
         "pg_get_expr(adbin, adrelid) FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid "
         "LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum "
