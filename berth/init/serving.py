@@ -46,6 +46,7 @@ def decide(facts: Facts, database: Choice) -> Serving:
     for variable in _variables(facts, broker):
         variables.setdefault(variable.name, variable)
     workers, remarks = _workers(facts)
+    remarks = (*remarks, *_unreached(facts))
     celery = table(facts.value("celery"))
     return Serving(tuple(services), workers, tuple(variables.values()), text(celery.get("application")), remarks)
 
@@ -153,6 +154,17 @@ def _rabbitmq(name: str) -> Iterator[Variable]:
     if value is not None:
         build = value.replace("${RABBITMQ_USER:-app}", "app").replace("${RABBITMQ_PASSWORD}", "none")
         yield Variable(name, value, build=build, why="leads to the service `rabbitmq`")
+
+
+def _unreached(facts: Facts) -> Iterator[str]:
+    """Name the settings that look for Redis where in a container there is none, and what to write in their place."""
+    for name, setting, key in (("caches", "CACHES", "LOCATION"), ("channels", "CHANNEL_LAYERS", "hosts")):
+        if table(facts.value(name)).get("local"):
+            yield (
+                f"{place(facts.get(name))}: {setting} looks for Redis at localhost, where no container has it, and no "
+                f'variable leads elsewhere: let {key} read one, as os.environ.get("REDIS_URL", "redis://localhost:6379"'
+                f"), and type `berth upgrade`"
+            )
 
 
 def _workers(facts: Facts) -> tuple[tuple[Worker, ...], tuple[str, ...]]:

@@ -23,6 +23,8 @@ BACKENDS = (
     ("dummy", re.compile(r"dummy", re.I)),
     ("rabbitmq", re.compile(r"rabbitmq", re.I)),
 )
+LOCAL = re.compile(r"^(\w+://([^@/]*@)?)?(localhost|127\.0\.0\.1)(:\d+)?(/|$)")
+"""A server on this machine: where Redis is looked for, and no variable leads elsewhere."""
 SERVERS = ("daphne", "uvicorn", "hypercorn", "granian", "gunicorn", "uwsgi", "waitress")
 
 
@@ -55,7 +57,8 @@ def _described(assignment: Assignment, evaluator: Evaluator, samples: Samples) -
     """Return the kinds of backends in a value of CACHES or CHANNEL_LAYERS, and the variables that drive them."""
     variables = evaluator.variables(assignment.node, assignment.scope)
     kinds: list[str] = []
-    for text in _texts(assignment, evaluator):
+    texts = list(_texts(assignment, evaluator))
+    for text in texts:
         kind = url_kind(text) if "://" in text else None
         kind = kind or next((name for name, pattern in BACKENDS if "://" not in text and pattern.search(text)), None)
         if kind and (kind in {"redis", "rabbitmq"} or "://" not in text) and kind not in kinds:
@@ -66,7 +69,10 @@ def _described(assignment: Assignment, evaluator: Evaluator, samples: Samples) -
             sample = samples.best(name)
             if sample and (kind := url_kind(re.sub(r"^(dj)?cache|^rediscache", "redis", sample.value))):
                 kinds, why = [kind], f"{sample.place} gives {name} such a value"
-    return {"kinds": list(kinds), "variables": list(variables)}, assignment.place, why
+    value: dict[str, Value] = {"kinds": list(kinds), "variables": list(variables)}
+    if not variables and "redis" in kinds and any(LOCAL.search(text) for text in texts):
+        value["local"] = True
+    return value, assignment.place, why
 
 
 def _texts(assignment: Assignment, evaluator: Evaluator) -> Iterator[str]:

@@ -48,7 +48,8 @@ def find(tree: Tree, folder: str) -> Requirements:
         return Requirements(None, (Fact("requirements", None, Place(""), why="no list of packages was found"),))
     evidence = {kind: _evidence(tree, kind) for kind in ORDER}
     has_lock = any(way.kind in LOCKS for way in found)
-    ranked = sorted(found, key=lambda way: _rank(way, evidence, folder, has_lock))
+    parts = {file for way in found if not DEVELOPMENT.search(way.files[0]) for file in _included(way)}
+    ranked = sorted(found, key=lambda way: _rank(way, evidence, folder, has_lock, parts))
     chosen = ranked[0]
     others = [way for way in ranked[1:] if way.kind != chosen.kind or chosen.kind == "requirements"]
     said = _about(evidence, chosen)
@@ -101,10 +102,17 @@ def _upwards(folder: str) -> Iterator[str]:
         yield folder
 
 
-def _rank(
-    way: Way, evidence: dict[str, list[_Said]], folder: str, has_lock: bool
-) -> tuple[int, int, int, int, int, int]:
-    """Return what sorts the ways: what the Dockerfile runs, then the nearest, then those with a lock."""
+def _included(way: Way) -> list[str]:
+    """Return the files that a requirements file reads besides itself."""
+    chain = way.details.get("chain")
+    return [str(file) for file in chain[1:]] if isinstance(chain, list) else []
+
+
+def _rank(way: Way, evidence: dict[str, list[_Said]], folder: str, has_lock: bool, parts: set[str]) -> tuple[int, ...]:
+    """Return what sorts the ways: what the Dockerfile runs, then the nearest, then those with a lock.
+
+    :param parts: files that are only a part of what runs in production.
+    """
     named = _about(evidence, way)
     weight = _weight(named[0].file) if named else 3
     if way.kind == "pyproject" and has_lock and not way.details.get("locked"):
@@ -112,7 +120,8 @@ def _rank(
     has_django = 0 if "django" in way.packages else 1
     is_development = 1 if DEVELOPMENT.search(way.files[0]) else 0
     distance = folder.count("/") - parent(way.files[0]).count("/")
-    return has_django, is_development, weight, distance, ORDER.index(way.kind), len(way.files[0])
+    kind, is_part = ORDER.index(way.kind), int(way.files[0] in parts)
+    return has_django, is_development, weight, distance, kind, is_part, len(way.files[0])
 
 
 def _weight(file: str) -> int:

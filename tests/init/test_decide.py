@@ -150,6 +150,15 @@ def test_a_variable_without_any_value_is_made_up_and_told(tmp_path: Path) -> Non
     assert any(remark.startswith("SHOP_HOST has no value") for remark in made.remarks)
 
 
+def test_redis_that_no_container_reaches_is_told_with_what_to_write(tmp_path: Path) -> None:
+    cache = 'CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": '
+    files = shapes.project(shapes.URL + cache + '"redis://localhost:6379"}}\n', more=shapes.REQUIREMENTS)
+    (remark,) = plan(tmp_path / "a", files).remarks
+    assert re.match(r"shop/settings\.py:\d+: CACHES looks for Redis at localhost, .* let LOCATION read one", remark)
+    files = shapes.project(shapes.URL + cache + 'os.environ["CACHE_URL"]}}\n', more=shapes.REQUIREMENTS)
+    assert plan(tmp_path / "b", files).remarks == ()
+
+
 def test_an_answer_gives_a_variable_its_value(tmp_path: Path) -> None:
     files = shapes.project(shapes.URL + 'SHOP_HOST = os.environ["SHOP_HOST"]\n', more=shapes.REQUIREMENTS)
     assert environment(plan(tmp_path, files, **{"variable.SHOP_HOST": "shop"}))["SHOP_HOST"] == "${SHOP_HOST:-shop}"

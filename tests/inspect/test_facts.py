@@ -62,6 +62,23 @@ def test_cache_is_known_by_its_backend(with_settings: Made, code: str, kinds: li
     assert value(with_settings(code), "caches")["kinds"] == kinds
 
 
+REDIS = 'CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": %s}}'
+
+
+@pytest.mark.parametrize(
+    ("location", "is_local"),
+    [
+        ('"redis://localhost:6379/1"', True),
+        ('["redis://:secret@127.0.0.1:6379"]', True),
+        ('"redis://cache:6379/1"', None),
+        ('os.environ.get("CACHE", "redis://localhost:6379")', None),
+        ('"redis://localhost.shop.example:6379"', None),
+    ],
+)
+def test_redis_on_this_machine_alone_is_told(with_settings: Made, location: str, is_local: bool | None) -> None:
+    assert value(with_settings("import os\n" + REDIS % location), "caches").get("local") is is_local
+
+
 def test_channel_layer_and_server_are_read(with_settings: Made) -> None:
     code = 'import os\nCHANNEL_LAYERS = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [os.environ["R"]]}}}'
     found = with_settings(code, {"Procfile": "web: daphne site1.asgi:application\n"})

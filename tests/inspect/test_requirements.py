@@ -63,6 +63,26 @@ def test_chain_of_requirements_is_followed(project: Project, plain: Plain) -> No
     assert (django.value, str(django.origin)) == ({"version": "5.2.1"}, "requirements/base.txt:1")
 
 
+@pytest.mark.parametrize("name", ["production", "prod", "deploy"])
+def test_what_other_files_include_is_only_a_part_of_what_runs(project: Project, plain: Plain, name: str) -> None:
+    files = {
+        "requirements/base.txt": "Django==5.2.1\n",
+        f"requirements/{name}.txt": "-r base.txt\ngunicorn==23.0.0\n",
+        "requirements/local.txt": "-r base.txt\npytest==8.4.2\n",
+    }
+    _, value = requirements(project({**plain, **files}))
+    assert value["files"] == [f"requirements/{name}.txt"]
+
+
+def test_what_only_development_includes_is_what_runs(project: Project, plain: Plain) -> None:
+    files = {
+        "requirements/common.txt": "Django==5.2.1\n",
+        "requirements/dev.txt": "-r common.txt\npytest==8.4.2\n",
+    }
+    _, value = requirements(project({**plain, **files}))
+    assert value["files"] == ["requirements/common.txt"]
+
+
 def test_uv_lock_is_read_with_its_groups_and_extras(project: Project, plain: Plain) -> None:
     text = PROJECT + '[dependency-groups]\ndev = ["pytest"]\n[project.optional-dependencies]\ns3 = ["boto3"]\n'
     found = project({**plain, "pyproject.toml": text, "uv.lock": LOCK})
