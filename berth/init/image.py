@@ -22,7 +22,14 @@ SLIM = {"3.8": "bookworm"}
 NEWEST = "trixie"
 
 DEVELOPMENT_ONLY = ("reload_on_edit.py", "reload_on_request.py", "start-dev-server.sh")
-CELERY_ONLY = ("start-celery-worker.sh", "check-worker.sh", "berth_worker.py", "reload_on_edit.py")
+CELERY_ONLY = (
+    "start-celery-worker.sh",
+    "start-celery-beat.sh",
+    "check-worker.sh",
+    "berth_beat.py",
+    "berth_worker.py",
+    "reload_on_edit.py",
+)
 
 
 def python_image(python: str) -> str:

@@ -192,7 +192,7 @@ COPY --chmod=0755 {here}/*.sh /usr/local/bin/
 COPY --chmod=0755 {here}/wait_for_database.py /usr/local/bin/wait-for-database
 COPY {here}/gunicorn.conf.py /usr/local/etc/
 """
-    return text + (f"COPY {here}/berth_worker.py {LIBRARY}/\n" if has_celery(plan) else "")
+    return text + (f"COPY {here}/berth_beat.py {here}/berth_worker.py {LIBRARY}/\n" if has_celery(plan) else "")
 
 
 def _dev(plan: Plan) -> str:
