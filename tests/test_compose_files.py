@@ -227,6 +227,19 @@ def test_workers_are_scaled_by_a_variable(env_file: Path, tmp_path: Path) -> Non
     assert resolve(changed, "docker-compose.yml")["worker-default"]["deploy"]["replicas"] == 3
 
 
+def test_a_schedule_is_sent_where_the_profile_asks_for_it(
+    env_file: Path, tmp_path: Path, services: dict[str, Any]
+) -> None:
+    asking = tmp_path / ".env"
+    asking.write_text(f"{env_file.read_text()}COMPOSE_PROFILES=beat\n")
+    for names in (["docker-compose.yml"], ["docker-compose.yml", "docker-compose.prod.yml"]):
+        found = resolve(asking, *names)
+        assert found.keys() - resolve(env_file, *names).keys() == {"beat"}
+        assert found["beat"]["command"] == ["start-celery-beat.sh"]
+        assert found["beat"]["image"] == found["worker-default"]["image"]
+        assert found["beat"]["healthcheck"]["test"] == ["CMD", "check-worker.sh"]
+
+
 def test_two_checkouts_share_no_name(env_file: Path, tmp_path: Path, services: dict[str, Any]) -> None:
     other = tmp_path / ".env"
     other.write_text(

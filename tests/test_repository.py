@@ -19,6 +19,7 @@ TEMPLATE = env.parse_template((ROOT / ".env.template").read_text())
 OF_COMPOSE = {
     "BERTH_ENGINE",
     "COMPOSE_FILE",
+    "COMPOSE_PROFILES",
     "DB_AFTER_LOAD_SQL",
     "DB_SNAPSHOTS_DAYS",
     "DB_SNAPSHOTS_KEPT",

@@ -185,15 +185,15 @@ def _app(plan: Plan) -> str:
 
 
 def _worker(plan: Plan, worker: Worker) -> str:
-    is_celery = worker.kind == "celery"
-    replicas = "    deploy:\n      replicas: ${WORKER_REPLICAS:-1}\n" if is_celery else ""
+    is_celery = worker.kind in {"celery", "beat"}
+    replicas = "    deploy:\n      replicas: ${WORKER_REPLICAS:-1}\n" if worker.kind == "celery" else ""
     health = "{disable: true}"
     if is_celery:
         environment = "    environment:\n      <<: *app-environment\n      WORKER_RELOAD: ${WORKER_RELOAD:-1}\n"
         health = "\n      <<: *healthcheck\n      test: [CMD, check-worker.sh]"
     else:
         environment = ""
-    command = ", ".join(map(_word, _command(worker, plan.celery_app)))
+    command = ", ".join(map(_word, _command(worker)))
     return (
         f"  # {worker.why}\n  {worker.name}:\n    <<: *app\n    command: [{command}]\n"
         + "    stop_grace_period: 40s\n"
@@ -204,13 +204,11 @@ def _worker(plan: Plan, worker: Worker) -> str:
     )
 
 
-def _command(worker: Worker, application: str) -> tuple[str, ...]:
+def _command(worker: Worker) -> tuple[str, ...]:
     if worker.kind == "celery":
         return ("start-celery-worker.sh", *worker.command)
     if worker.kind == "beat":
-        # Where any user may write; and no file of a process id, which would outlive a killed container's process.
-        schedule = () if worker.command else ("--schedule", "/tmp/celerybeat-schedule")
-        return ("celery", "--app", application, "beat", "--loglevel", "INFO", "--pidfile=", *worker.command, *schedule)
+        return ("start-celery-beat.sh", *worker.command)
     return worker.command
 
 

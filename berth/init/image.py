@@ -24,7 +24,14 @@ NEWEST = "trixie"
 DEVELOPMENT_ONLY = ("reload_on_edit.py", "reload_on_request.py", "start-dev-server.sh")
 SQS_LIBRARY = "fast_sqs"
 """What berth_worker.py gives a worker whose broker is SQS."""
-CELERY_ONLY = ("start-celery-worker.sh", "check-worker.sh", "berth_worker.py", "reload_on_edit.py")
+CELERY_ONLY = (
+    "start-celery-worker.sh",
+    "start-celery-beat.sh",
+    "check-worker.sh",
+    "berth_beat.py",
+    "berth_worker.py",
+    "reload_on_edit.py",
+)
 
 
 def python_image(python: str) -> str:

@@ -34,8 +34,8 @@ def dockerfile(plan: Plan) -> str:
 
 
 def has_celery(plan: Plan) -> bool:
-    """Tell whether Celery workers are run."""
-    return any(worker.kind == "celery" for worker in plan.workers)
+    """Tell whether Celery runs, its workers or its scheduler."""
+    return any(worker.kind in {"celery", "beat"} for worker in plan.workers)
 
 
 def has_fast_sqs(plan: Plan) -> bool:
@@ -198,7 +198,7 @@ COPY --chmod=0755 {here}/*.sh /usr/local/bin/
 COPY --chmod=0755 {here}/wait_for_database.py /usr/local/bin/wait-for-database
 COPY {here}/gunicorn.conf.py /usr/local/etc/
 """
-    text += f"COPY {here}/berth_worker.py {LIBRARY}/\n" * has_celery(plan)
+    text += f"COPY {here}/berth_beat.py {here}/berth_worker.py {LIBRARY}/\n" * has_celery(plan)
     return text + f"COPY {here}/fast_sqs {LIBRARY}/fast_sqs\n" * has_fast_sqs(plan)
 
 

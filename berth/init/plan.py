@@ -78,7 +78,8 @@ class Worker:
     """A process of the project beside its web server.
 
     :param name: of the compose service.
-    :param kind: celery: a Celery worker, run by start-celery-worker.sh; beat: Celery's scheduler; other: ``command``.
+    :param kind: celery: a Celery worker, run by start-celery-worker.sh; beat: Celery's scheduler, run by
+        start-celery-beat.sh; other: ``command``.
     :param command: the words of it; of a Celery worker its queues, () for those that the project declares; of beat the
         options behind `celery beat`.
     :param why: where it was found.

@@ -107,9 +107,9 @@ def test_every_script_that_a_service_runs_is_written(tmp_path: Path) -> None:
     written = texts.texts(made, ())
     lines = re.findall(r"^    command: \[(.*)\]$", written["docker/docker-compose.yml"], re.M)
     commands = [line.split(", ") for line in lines]
-    assert ["celery", "--app", "shop", "beat"] in [command[:4] for command in commands]
+    assert ["start-celery-beat.sh", "--scheduler", '"django_celery_beat.schedulers:DatabaseScheduler"'] in commands
     scripts = {command[0] for command in commands if command[0].endswith(".sh")}
-    assert scripts == {"migrate.sh", "start-dev-server.sh", "start-celery-worker.sh"}
+    assert scripts == {"migrate.sh", "start-dev-server.sh", "start-celery-worker.sh", "start-celery-beat.sh"}
     assert {f"docker/app/{script}" for script in scripts} <= written.keys()
 
 

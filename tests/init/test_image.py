@@ -120,7 +120,8 @@ def test_what_celery_needs_is_there_where_celery_is() -> None:
     worker = (Worker("worker", "celery"),)
     with_it = image.files(plan(install=REQUIREMENTS, celery_app="shop", workers=worker))
     assert {Path(path).name for path in set(with_it) - set(without)} == {
-        "berth_worker.py", "check-worker.sh", "reload_on_edit.py", "start-celery-worker.sh",
+        "berth_beat.py", "berth_worker.py", "check-worker.sh", "reload_on_edit.py", "start-celery-beat.sh",
+        "start-celery-worker.sh",
     }  # fmt: skip
     assert "watchfiles==" in with_it["docker/app/ours.txt"]
     assert "watchfiles==" not in without["docker/app/ours.txt"]
