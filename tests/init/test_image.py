@@ -241,6 +241,47 @@ def test_a_project_that_insists_on_another_uv_is_understood(installer: ModuleTyp
     assert installer.required_uv("error: No solution found") == ""
 
 
+def test_lock_for_another_patch_of_python_is_installed_from_what_uv_exports(
+    installer: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    wanted = f"{sys.version_info[0]}.{sys.version_info[1]}.99"
+    package = f'[project]\nname = "shop"\nversion = "1"\nrequires-python = "=={wanted}"\ndependencies = ["idna"]\n'
+    lock = f"""version = 1
+revision = 3
+requires-python = "=={wanted}"
+
+[[package]]
+name = "idna"
+version = "3.10"
+source = {{ registry = "https://index.invalid/simple" }}
+sdist = {{ url = "https://index.invalid/idna-3.10.tar.gz", hash = "sha256:{"0" * 64}" }}
+
+[[package]]
+name = "shop"
+version = "1"
+source = {{ virtual = "." }}
+dependencies = [{{ name = "idna" }}]
+"""
+    (tmp_path / "pyproject.toml").write_text(package)
+    (tmp_path / "uv.lock").write_text(lock)
+    monkeypatch.setattr(installer, "UV", str(Path(sys.executable).with_name("uv")))
+    monkeypatch.setattr(installer, "VENV", tmp_path / "venv")
+    options = argparse.Namespace(format="uv", files=[str(tmp_path / "uv.lock")], group=[], extra=[], dev=False)
+    sync = installer.command(options, tmp_path)
+    assert installer.other_patch(installer.run([*sync, f"--python={sys.executable}"]).stdout) == wanted
+    line = installer.by_export(sync, tmp_path / "lock.txt")
+    assert line[1:] == ["pip", "install", f"--requirement={tmp_path / 'lock.txt'}"]
+    assert re.match(r"idna==3\.10 \\\n +--hash=sha256:0+\n", (tmp_path / "lock.txt").read_text())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"), [("==3.13.11", "3.13.11"), ("==3.12.11", ""), (">=3.13.9", ""), ("==3.14.*", "")]
+)
+def test_python_that_differs_in_its_last_number_is_told(installer: ModuleType, wanted: str, found: str) -> None:
+    text = "error: The requested interpreter resolved to Python 3.13.5, which is incompatible with the project's Python"
+    assert installer.other_patch(f"{text} requirement: `{wanted}` (from `project.requires-python`)") == found
+
+
 def test_a_package_that_cannot_be_fetched_is_not_taken_for_one_that_lacks_a_compiler(installer: ModuleType) -> None:
     text = (
         "error: Failed to download and build `shop @ https://example.org/shop.zip`\n"

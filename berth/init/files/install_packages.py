@@ -238,6 +238,19 @@ def required_uv(text: str) -> str:
     return found[1] if found else ""
 
 
+def other_patch(text: str) -> str:
+    """Return the Python that the project insists on, where ours differs in its last number only; "" otherwise."""
+    found = re.search(r"resolved to Python (\d+\.\d+)\.\d+, which is incompatible .*: `==(\d+\.\d+)\.\d+`", text)
+    return re.sub(r".*`==(.*?)`.*", r"\1", found[0]) if found and found[1] == found[2] else ""
+
+
+def by_export(sync: list[str], target: Path) -> list[str]:
+    """Return the line that installs what `uv sync` would, and looks at no Python."""
+    options = [word.replace("--no-install-", "--no-emit-") for word in sync[2:]]
+    target.write_text(output([sync[0], "export", "--quiet", "--no-header", *options]))
+    return [sync[0], "pip", "install", f"--requirement={target}"]
+
+
 def own_uv(version: str) -> str:
     """Install another uv, apart from all else, and return its path."""
     folder = Path("/opt/uv-of-the-project")
@@ -267,6 +280,10 @@ def install(line: list[str], offered: list[str]) -> None:
             if version := required_uv(done.stdout):
                 say(f"the project asks for uv {version}")
                 line = [own_uv(version), *line[1:]]
+                continue
+            if line[1] == "sync" and (version := other_patch(done.stdout)):
+                say(f"the project asks for Python {version}, which this nearly is: its lock is installed all the same")
+                line = by_export(line, Path(folder) / "lock.txt")
                 continue
             package = "" if not_fetched(done.stdout) else failed_build(done.stdout)
             old = [wanted for word, wanted in OLD_BUILDS if word in done.stdout and wanted not in constraints]
