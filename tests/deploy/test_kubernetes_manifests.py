@@ -140,17 +140,34 @@ def test_the_database_is_set_up_by_the_file_that_compose_mounts(demo: Manifests)
         assert written[Path(path).name] == (docker / path).read_text(), path
 
 
+def with_component(name: str, folder: Path) -> Manifests:
+    """Return what production is with one of the components."""
+    folder.mkdir()
+    up = "../" * len(folder.parts[1:])
+    (folder / "kustomization.yaml").write_text(
+        f"resources: [{up}{OVERLAYS.relative_to('/')}/production]\n"
+        f"components: [{up}{(OVERLAYS.parent / 'components').relative_to('/')}/{name}]\n"
+    )
+    return render(folder)
+
+
+def test_the_schedule_is_sent_by_what_compose_sends_it_with(env_file: Path, tmp_path: Path) -> None:
+    asking = tmp_path / ".env"
+    asking.write_text(f"{env_file.read_text()}COMPOSE_PROFILES=beat\n")
+    service = resolve(asking, "docker-compose.yml", "docker-compose.prod.yml")["beat"]
+    made = with_component("beat", tmp_path / "beat")
+    assert made.workloads().keys() == {*OWN, "beat"}
+    only = container(made, "beat")
+    assert (only["args"], only["image"]) == (service["command"], container(made, "worker-default")["image"])
+    assert only["livenessProbe"]["exec"]["command"] == service["healthcheck"]["test"][1:]
+    security = pod(made, "beat")["securityContext"]
+    assert f"{security['runAsUser']}:{security['runAsGroup']}" == service["user"]
+
+
 def test_an_autoscaler_and_the_manifest_do_not_both_say_a_number(tmp_path: Path) -> None:
     """An apply would set it back each time."""
     for name, scaled in (("hpa", "app"), ("keda", "worker-default")):
-        folder = tmp_path / name
-        folder.mkdir()
-        up = "../" * len(folder.parts[1:])
-        (folder / "kustomization.yaml").write_text(
-            f"resources: [{up}{OVERLAYS.relative_to('/')}/production]\n"
-            f"components: [{up}{(OVERLAYS.parent / 'components').relative_to('/')}/{name}]\n"
-        )
-        made = render(folder)
+        made = with_component(name, tmp_path / name)
         assert "replicas" not in made.of("Deployment")[scaled]["spec"]
         (target,) = {**made.of("HorizontalPodAutoscaler"), **made.of("ScaledObject")}.values()
         assert target["spec"]["scaleTargetRef"]["name"] == scaled
