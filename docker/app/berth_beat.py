@@ -68,8 +68,11 @@ class Lock:
 def lock_of(name: str) -> Lock | None:
     """Return the lock of an application; None, and a line, where there is nothing to keep one in."""
     try:
+        import django
         from django.db import connections
 
+        # As Celery does itself, only later.
+        django.setup()
         vendor = connections["default"].vendor
     except Exception as error:  # no Django, no settings, no database: what follows is the same
         vendor = f"not to be had ({error})"

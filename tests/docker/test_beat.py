@@ -57,6 +57,8 @@ def test_beat_that_has_lost_its_lock_ends_to_be_started_again(
     (tmp_path / "shop.py").write_text(CELERY_APP)
     heartbeat = tmp_path / "beat"
     environment = container(BERTH_LIB=APP, CELERY_APP="shop", DB_PORT=postgres.port, WORKER_HEARTBEAT_FILE=heartbeat)
+    # Django warns of a query before it is set up.
+    environment["PYTHONWARNINGS"] = "error::RuntimeWarning"
     with running(["bash", str(APP / "start-celery-beat.sh")], env=environment, cwd=tmp_path) as beat:
         wait_until(heartbeat.exists, "the first tick", 60)
         (ended,) = postgres.query("SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory'")
