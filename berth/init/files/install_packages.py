@@ -18,6 +18,7 @@ packages that what was built needs at run time.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import re
@@ -157,10 +158,10 @@ def of_pipfile_lock(file: Path, dev: bool) -> list[str]:
 def of_pipfile(file: Path, dev: bool) -> list[str]:
     """Return the lines of requirements that a Pipfile without a lock stands for."""
     try:
-        import tomllib
+        toml = importlib.import_module("tomllib")
     except ImportError:  # before Python 3.11
-        from pip._vendor import tomli as tomllib  # type: ignore[no-redef]
-    content = tomllib.loads(file.read_text(encoding="utf-8"))
+        toml = importlib.import_module("pip._vendor.tomli")
+    content = toml.loads(file.read_text(encoding="utf-8"))
     lines: dict[str, str] = {}
     for section in ("packages", "dev-packages") if dev else ("packages",):
         for name, entry in content.get(section, {}).items():
