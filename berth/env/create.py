@@ -40,11 +40,16 @@ def secret() -> str:
 
 
 def project_name(folder: str) -> str:
-    """Return a Compose project name, `[a-z0-9][a-z0-9_-]*`, for a folder; `project` if nothing is left."""
+    """Return a Compose project name for a folder; `project` if nothing is left.
+
+    It begins the names of images, too, in which one separator stands between two words:
+    https://github.com/distribution/reference/blob/main/reference.go
+    """
     import unicodedata  # not at every start of `inv`
 
     ascii_only = unicodedata.normalize("NFKD", folder.casefold()).encode("ascii", "ignore").decode()
-    return re.sub("[^a-z0-9_]+", "-", ascii_only).strip("-_") or "project"
+    words = re.sub("[^a-z0-9]+", lambda between: "_" if between[0] == "_" else "-", ascii_only)
+    return words.strip("-_") or "project"
 
 
 def write_new(path: Path, text: str) -> None:

@@ -59,6 +59,7 @@ def test_an_optional_variable_becomes_active_when_its_value_could_be_made() -> N
         ("日本", "project"),
         ("", "project"),
         ("9.1", "9-1"),
+        ("shop-_2__a", "shop-2-a"),
     ],
 )
 def test_a_project_is_named_after_its_folder(folder: str, name: str) -> None:
@@ -67,7 +68,7 @@ def test_a_project_is_named_after_its_folder(folder: str, name: str) -> None:
 
 @given(st.text())
 def test_every_folder_gives_a_valid_project_name(folder: str) -> None:
-    assert re.fullmatch("[a-z0-9][a-z0-9_-]*", env.project_name(folder))
+    assert re.fullmatch("[a-z0-9]+([_-][a-z0-9]+)*", env.project_name(folder))
 
 
 def mode(path: Path) -> int:
