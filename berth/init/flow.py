@@ -72,7 +72,9 @@ def run(root: Path, given: Mapping[str, str], *, yes: bool, show: Callable[[str]
             + f": move {taken[0]} away, as in `git mv {taken[0]} OTHER-NAME`"
         )
     if show is not None:
-        diffs = (comparing.diff(_there(root / path), text.encode(), path) for path, text in sorted(written.items()))
+        diffs = (
+            comparing.diff(writing.content(root / path), text.encode(), path) for path, text in sorted(written.items())
+        )
         show("\n".join([rendering.as_table(decided.facts), summary(plan), "".join(diffs)]).rstrip("\n"))
         return
     if known is not None:
@@ -88,10 +90,6 @@ def run(root: Path, given: Mapping[str, str], *, yes: bool, show: Callable[[str]
             file=sys.stderr,
         )
     print(f"next: commit them, and type `{Project(root).command()} up`", file=sys.stderr)
-
-
-def _there(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() else None
 
 
 def _is_ignored(root: Path, name: str) -> bool:

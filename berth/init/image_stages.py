@@ -196,6 +196,7 @@ def _scripts(plan: Plan) -> str:
 FROM scratch AS scripts
 COPY --chmod=0755 {here}/*.sh /usr/local/bin/
 COPY --chmod=0755 {here}/wait_for_database.py /usr/local/bin/wait-for-database
+COPY --chmod=0755 {here}/check_migrations.py /usr/local/bin/check-migrations
 COPY {here}/gunicorn.conf.py /usr/local/etc/
 """
     text += f"COPY {here}/berth_beat.py {here}/berth_worker.py {LIBRARY}/\n" * has_celery(plan)

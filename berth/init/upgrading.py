@@ -73,14 +73,14 @@ def outcomes(root: Path, old: Mapping[str, str], new: Mapping[str, str], merge: 
             found.append(outcome)
     conflicts = {each.path for each in found if each.what == CONFLICT}
     for path in sorted(new.keys() - conflicts):
-        live, beside = _live(root / path), root / f"{path}{BESIDE}"
+        live, beside = writing.content(root / path), root / f"{path}{BESIDE}"
         if os.path.lexists(beside) and live not in (None, new[path].encode()):
             found.append(Outcome(path, WAITS, live, live, "of an earlier upgrade"))
     return found
 
 
 def _outcome(place: Path, path: str, base: bytes | None, after: bytes | None, merge: Merge) -> Outcome | None:
-    live = _live(place)
+    live = writing.content(place)
     is_there = os.path.lexists(place)
     if live == after and (live is not None) == is_there:
         return None
@@ -104,18 +104,13 @@ def _outcome(place: Path, path: str, base: bytes | None, after: bytes | None, me
     return Outcome(path, MERGED, live, merged) if merged != live else None
 
 
-def _live(place: Path) -> bytes | None:
-    """Return what a file holds; None where there is none, or a link, which may lead to a file that is not ours."""
-    return place.read_bytes() if place.is_file() and not place.is_symlink() else None
-
-
 def _check_beside(root: Path, paths: Sequence[str], new: Mapping[str, str]) -> None:
     """:raises Refused: there is something beside a file that this upgrade would not put there."""
     waiting = [
         path
         for path in paths
         if os.path.lexists(root / f"{path}{BESIDE}")
-        and _live(root / f"{path}{BESIDE}") != (new[path].encode() if path in new else None)
+        and writing.content(root / f"{path}{BESIDE}") != (new[path].encode() if path in new else None)
     ]
     if waiting:
         raise Refused(f"an earlier upgrade waits for you, and nothing was changed:\n{to_do(waiting)}")

@@ -17,6 +17,11 @@ BESIDE = ".berth-new"
 """Ends the name of what stands beside a file that is not to be replaced."""
 
 
+def content(path: Path) -> bytes | None:
+    """Return what a file holds; None where there is none, or a link, which may lead to a file that is not ours."""
+    return path.read_bytes() if path.is_file() and not path.is_symlink() else None
+
+
 def recall(root: Path) -> tuple[State | None, str]:
     """Return what an earlier run has written, and the path of its state file; None and "" when there was none."""
     for folder in state.FOLDERS:

@@ -9,7 +9,7 @@ from berth.arguments import Task
 from berth.engines import Engine
 from berth.errors import Refused
 from berth.tasks import database as databases
-from berth.tasks import dumps, inspection, migrations, snapshots, upgrade
+from berth.tasks import dumps, inspection, migrations, postgres_upgrade, snapshots
 
 
 @task(klass=Task, help={"yes": "Do not ask.", "snapshot": "Delete it without a snapshot to go back to."})
@@ -57,7 +57,7 @@ namespace = Collection(
     dumps.load,
     dumps.list_,
     dumps.pull,
-    upgrade.upgrade,
+    postgres_upgrade.upgrade,
     set_password,
     migrations.check_migrations,
     migrations.try_migrations,

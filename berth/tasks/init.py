@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
-import shutil
 from pathlib import Path
 
 from invoke import Context, task
@@ -118,6 +116,9 @@ def _root(verb: str, folder: list[str]) -> Path:
 
 def _page(c: Context, text: str) -> None:
     """Print a long text, on a terminal by a pager."""
+    import shlex
+    import shutil
+
     from berth import process
     from berth.init import writing
 

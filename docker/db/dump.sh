@@ -43,8 +43,8 @@ loader() { printf 'loading %s\n' "$1"; }
 compression() {
     local said
     # It looks at its options before it looks for a server, of which there is none there: so it fails either way, and
-    # only why counts.
-    said=$(PGHOST=/nonexistent pg_dump --compress=zstd --format=custom 2>&1) || true
+    # only why counts, in English.
+    said=$(LC_ALL=C PGHOST=/nonexistent pg_dump --compress=zstd --format=custom 2>&1) || true
     case $said in
         *[Cc]ompress*) echo gzip ;;
         *) echo zstd ;;

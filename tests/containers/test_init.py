@@ -68,6 +68,8 @@ def test_a_fresh_project_runs_on_postgresql_and_none_of_its_files_changes(shop: 
     assert shop.run("git", "diff", "--stat") == ""
     shop.berth("up")
     assert "postgresql" in shop.ask("from django.db import connection; print(connection.vendor)")
+    # What `db.check-migrations` and `db.try-migrations` run in it.
+    shop.berth("exec", "app", "test", "-x", "/usr/local/bin/check-migrations")
     # Plain Compose gives the same.
     shop.run("docker", "compose", "down")
     shop.run("docker", "compose", "up", "--wait")

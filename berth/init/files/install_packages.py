@@ -241,8 +241,8 @@ def required_uv(text: str) -> str:
 
 def other_patch(text: str) -> str:
     """Return the Python that the project insists on, where ours differs in its last number only; "" otherwise."""
-    found = re.search(r"resolved to Python (\d+\.\d+)\.\d+, which is incompatible .*: `==(\d+\.\d+)\.\d+`", text)
-    return re.sub(r".*`==(.*?)`.*", r"\1", found[0]) if found and found[1] == found[2] else ""
+    found = re.search(r"resolved to Python (\d+\.\d+)\.\d+, which is incompatible .*: `==((\d+\.\d+)\.\d+)`", text)
+    return found[2] if found and found[1] == found[3] else ""
 
 
 def by_export(sync: list[str], target: Path) -> list[str]:

@@ -1,0 +1,35 @@
+"""dump.sh without a server."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+DUMP_SH = Path(__file__).parents[2] / "docker" / "db" / "dump.sh"
+ANSWER = """#!/bin/sh
+if [ "$LC_ALL" = C ]; then cat "$0.said" >&2; else echo 'Fehler' >&2; fi
+exit 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "method"),
+    [
+        ("could not compress with zstd: this build does not support compression with zstd", "gzip"),
+        ('connection to server on socket "/nonexistent/.s.PGSQL.5432" failed: No such file or directory', "zstd"),
+    ],
+)
+def test_what_pg_dump_can_compress_with_is_read_in_any_language(tmp_path: Path, said: str, method: str) -> None:
+    program = tmp_path / "pg_dump"
+    program.write_text(ANSWER)
+    program.with_name("pg_dump.said").write_text(f"pg_dump: error: {said}\n")
+    program.chmod(0o755)
+    made = subprocess.run(
+        ["bash", "-c", 'source "$1" && compression', "-", str(DUMP_SH)],
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "LC_ALL": "de_DE.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert made.stdout == f"{method}\n"
