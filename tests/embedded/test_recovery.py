@@ -182,7 +182,7 @@ def test_data_of_an_older_berth_is_moved_to_where_it_belongs(own: Stack) -> None
 
 def test_what_depends_on_a_container_is_refused_at_once(own: Stack) -> None:
     cache = "\nservices:\n  cache: {image: redis}\n"
-    needs = "    depends_on:\n      db: {condition: service_healthy}\n"
+    needs = "    depends_on: &ready\n      db: {condition: service_healthy}\n"
     with own.edited("docker/docker-compose.yml", "\nservices:\n", cache):
         ok(own.inv("ps"))
         with own.edited("docker/docker-compose.yml", needs, needs + "      cache: {condition: service_started}\n"):

@@ -163,7 +163,7 @@ def test_a_change_in_env_reaches_the_services(stack: Stack) -> None:
 def test_a_new_worker_in_the_compose_file_runs_too(stack: Stack) -> None:
     path = stack.root / "docker" / "docker-compose.yml"
     text = path.read_text()
-    copy = text[text.index("  worker-default:\n") : text.index("\nvolumes:\n")]
+    copy = text[text.index("  worker-default:\n") :].split("\n\n")[0] + "\n"
     try:
         path.write_text(
             text.replace("\nvolumes:\n", "\n" + copy.replace("worker-default:", "worker-more:") + "\nvolumes:\n")
