@@ -65,6 +65,23 @@ class Stack:
         """Return the services whose image is built here."""
         return [name for name in self.names() if "build" in self._services[name]]
 
+    def builders(self, services: Iterable[str]) -> list[str]:
+        """Return who builds the images of ``services``, and of what they depend on, where these do not themselves.
+
+        Compose builds what it starts and what has a `build`; of an image that another service builds it knows nothing.
+        """
+        started = self._with_dependencies(services)
+        wanted = {self._services[name].get("image") for name in started if "build" not in self._services[name]}
+        return [name for name in self.built() if name not in started and self._services[name].get("image") in wanted]
+
+    def _with_dependencies(self, services: Iterable[str]) -> set[str]:
+        found: set[str] = set()
+        pending = set(services)
+        while pending:
+            found |= pending
+            pending = {other for name in pending for other in self._services[name].get("depends_on") or {}} - found
+        return found
+
     def dockerfile(self, service: str) -> Path:
         """Return the file that the image of ``service`` is built by, for one of `built`."""
         build: dict[str, Any] = self._services[service]["build"]

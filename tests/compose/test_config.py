@@ -44,6 +44,29 @@ def test_project_without_services_has_none() -> None:
     assert Stack('{"name": "empty"}').names() == []
 
 
+@pytest.mark.parametrize(
+    ("started", "builders"),
+    [
+        (["schema"], ["web"]),
+        (["mail", "schema"], ["web"]),
+        (["web"], []),
+        (["schema", "web"], []),
+        (["sql"], []),
+        ([], []),
+    ],
+)
+def test_who_builds_the_image_of_another_service_is_known(started: list[str], builders: list[str]) -> None:
+    assert SHOP.builders(started) == builders
+
+
+def test_the_image_of_a_dependency_is_built_by_its_builder() -> None:
+    shop = stack(
+        web={"image": "shop", "build": {}}, job={"image": "shop"}, mail={"image": "mail", "depends_on": {"job": {}}}
+    )
+    assert shop.builders(["mail"]) == ["web"]
+    assert shop.builders(["mail", "web"]) == []
+
+
 def test_known_services_pass() -> None:
     SHOP.check(["web", "sql"])
     SHOP.check([])

@@ -29,8 +29,9 @@ SCRIPT = "docker compose exec -T queues queues.sh"
     ],
 )
 def test_a_task_runs_the_script_in_the_service_of_the_queues(dry: Dry, words: list[str], line: str) -> None:
-    # It does not run, so it is started first.
-    assert dry(*words) == ["docker compose up --detach --wait queues", f"{SCRIPT} {line}"]
+    # It does not run, so it is started first; its image is not there, so that is built before.
+    started = ["docker compose build app", "docker compose up --detach --wait queues"]
+    assert dry(*words) == [*started, f"{SCRIPT} {line}"]
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,9 @@ CALLER = f"{os.getuid()}:{os.getgid()}"
         ("up", ["docker compose up --detach --wait"]),
         ("up app db --build", ["docker compose up --detach --wait --build app db"]),
         ("up --attach app", ["docker compose up --detach --wait app"]),
+        # Its image is another service's, which nobody has built yet.
+        ("up queues", ["docker compose build app", "docker compose up --detach --wait queues"]),
+        ("up db", ["docker compose up --detach --wait db"]),
         ("build", ["docker compose build"]),
         ("build --prod --no-cache --pull app", ["BUILD_TARGET=prod docker compose build --no-cache --pull app"]),
         ("logs", ["docker compose logs"]),

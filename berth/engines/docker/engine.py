@@ -75,10 +75,12 @@ class Docker:
     def up(self, names: Sequence[str], *, build: bool = False, wait: bool = True) -> None:
         self._stack.check(names)
         self._refuse_foreign_containers()
+        if builders := [one for one in self._stack.builders(names) if build or not self._has_image(one)]:
+            self._explained(lines.build(builders))
         self._explained(lines.up(names, build=build, wait=wait))
         if not self._variables and not self.c.config.run.dry:
             mark.write(self.here, self._stack.project_name)
-        self._remember_images(built=build)
+        self._remember_images(built=build or bool(builders))
 
     def stop(self, names: Sequence[str], *, yes: bool = False) -> None:
         self._on(lines.stop(names), names)
@@ -175,6 +177,9 @@ class Docker:
                 f"the containers of the project `{name}` belong to another checkout, in {other}, whose .env was copied "
                 f"here: type `{self.here.command()} env.separate`, which gives this one a name and ports of its own"
             )
+
+    def _has_image(self, service: str) -> bool:
+        return self._capture(docker.image_id(str(self._stack.definition(service)["image"]))).returncode == 0
 
     def _remember_images(self, *, built: bool) -> None:
         """Remember what the images were built from, and say which of them are older than that by now."""
