@@ -39,14 +39,15 @@ scratch() { printf '%sload %s\n' "$UNFINISHED" "$1"; }
 loader() { printf 'loading %s\n' "$1"; }
 
 # usage: compression
-# Print what pg_dump compresses with: zstd is faster and smaller than gzip, but not every build has it.
+# Print what pg_dump compresses with: zstd is faster and smaller than gzip, but not every version or build has it.
 compression() {
     local said
     # It looks at its options before it looks for a server, of which there is none there: so it fails either way, and
     # only why counts, in English.
     said=$(LC_ALL=C PGHOST=/nonexistent pg_dump --compress=zstd --format=custom 2>&1) || true
     case $said in
-        *[Cc]ompress*) echo gzip ;;
+        # gzip, as pg_dump 15 and older know it, too.
+        *[Cc]ompress*) echo 6 ;;
         *) echo zstd ;;
     esac
 }

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pexpect
 import pytest
 from containers.checkout import Checkout, checkout, ok, state
 from containers.conftest import Stack
+from containers.test_snapshots import unfinished
 
 pytestmark = pytest.mark.containers
 
@@ -81,6 +84,30 @@ class Migration(migrations.Migration):
         migrations.RunSQL("CREATE TABLE stays ()", "SELECT 1"),
     ]
 """
+
+
+NETWORK = """
+services:
+  dump: {networks: [stack]}
+networks:
+  stack: {name: %s_default, external: true}
+"""
+
+
+def test_a_backup_and_its_rehearsal_need_plain_compose_only(stack: Stack, marked: None, tmp_path: Path) -> None:
+    """Here the database is in the network of the stack."""
+    (tmp_path / "network.yml").write_text(NETWORK % stack.name)
+    files = ["--file", "docker/docker-compose.backup.yml", "--file", str(tmp_path / "network.yml")]
+    line = ["docker", "compose", "--env-file", ".env", "--project-name", f"{stack.name}-backup", *files]
+    variables = {"APP_IMAGE": f"{stack.name}-app:dev", "DB_HOST": "db", "BACKUP_URL": "/backups"}
+    try:
+        made = ok(stack.run([*line, "run", "--rm", "backup"], variables=variables))
+        assert re.search(r"^\d{8}-\d{6}\.dump is stored: \d{4,} bytes$", made.stdout, re.M), made.stdout
+        made = ok(stack.run([*line, "run", "--rm", "rehearsal"], variables=variables))
+        assert re.search(r"and holds what it is to: \d\d tables and migrations$", made.stdout, re.M), made.stdout
+        assert unfinished(stack) == ""
+    finally:
+        ok(stack.run([*line, "down", "--volumes"], variables=variables))
 
 
 def test_migrations_are_checked_and_tried_on_a_copy_of_the_data(stack: Stack) -> None:

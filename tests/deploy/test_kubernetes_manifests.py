@@ -140,12 +140,13 @@ def test_the_database_is_set_up_by_the_file_that_compose_mounts(demo: Manifests)
         assert written[Path(path).name] == (docker / path).read_text(), path
 
 
-def with_component(name: str, folder: Path) -> Manifests:
-    """Return what production is with one of the components."""
+def with_component(name: str, folder: Path, *resources: str) -> Manifests:
+    """Return what production is with one of the components, and with further resources of docker/."""
     folder.mkdir()
     up = "../" * len(folder.parts[1:])
+    more = "".join(f", {up}{OVERLAYS.parents[1].relative_to('/')}/{one}" for one in resources)
     (folder / "kustomization.yaml").write_text(
-        f"resources: [{up}{OVERLAYS.relative_to('/')}/production]\n"
+        f"namespace: shop\nresources: [{up}{OVERLAYS.relative_to('/')}/production{more}]\n"
         f"components: [{up}{(OVERLAYS.parent / 'components').relative_to('/')}/{name}]\n"
     )
     return render(folder)
@@ -171,3 +172,41 @@ def test_an_autoscaler_and_the_manifest_do_not_both_say_a_number(tmp_path: Path)
         assert "replicas" not in made.of("Deployment")[scaled]["spec"]
         (target,) = {**made.of("HorizontalPodAutoscaler"), **made.of("ScaledObject")}.values()
         assert target["spec"]["scaleTargetRef"]["name"] == scaled
+
+
+def test_a_backup_is_dumped_by_the_image_of_the_server_and_stored_by_that_of_the_application(tmp_path: Path) -> None:
+    made = with_component("backup", tmp_path / "backup", "db")
+    jobs = {name: job["spec"]["jobTemplate"]["spec"]["template"]["spec"] for name, job in made.of("CronJob").items()}
+    steps = {
+        name: [(one["image"], one["command"][1:]) for one in [*spec["initContainers"], *spec["containers"]]]
+        for name, spec in jobs.items()
+    }
+    assert steps == {
+        "backup": [
+            ("postgres:18", ["/scripts/backup.sh", "dump", "/work"]),
+            ("app", ["/scripts/store_backup.py", "put", "/work"]),
+        ],
+        "rehearsal": [
+            ("app", ["/scripts/store_backup.py", "get", "/work"]),
+            ("postgres:18", ["/scripts/backup.sh", "rehearse", "/work"]),
+        ],
+    }
+    for spec in jobs.values():
+        assert spec["securityContext"]["runAsNonRoot"] and spec["automountServiceAccountToken"] is False
+        for one in [*spec["initContainers"], *spec["containers"]]:
+            assert one["securityContext"] == container(made, "app")["securityContext"]
+            assert [source["configMapRef"]["name"] for source in one["envFrom"] if "configMapRef" in source] == [
+                source["configMapRef"]["name"]
+                for source in container(made, "app")["envFrom"]
+                if "configMapRef" in source
+            ]
+        # By the name with the hash of the content.
+        (scripts,) = (one["configMap"]["name"] for one in spec["volumes"] if one["name"] == "scripts")
+        assert made.of("ConfigMap")[scripts]["data"].keys() == {
+            "backup.sh",
+            "dump.sh",
+            "inspect-db.sh",
+            "snapshot.sh",
+            "store_backup.py",
+            "db.sql",
+        }

@@ -52,7 +52,25 @@ INGRESS = {
     "metadata": {"name": "web"},
     "spec": {"rules": [{"host": "www.example.com", "http": {"paths": []}}], "tls": [{"hosts": ["www.example.com"]}]},
 }
-OBJECTS = [pods("web", replicas=2), pods("tasks", replicas=1), pods("upgrade", "Job"), INGRESS]
+NIGHTLY = {
+    "apiVersion": "batch/v1",
+    "kind": "CronJob",
+    "metadata": {"name": "nightly"},
+    "spec": {
+        "schedule": "0 0 * * *",
+        "jobTemplate": {
+            "spec": {
+                "template": {
+                    "spec": {
+                        "initContainers": [{"name": "first", "image": "another"}],
+                        "containers": [{"name": "second", "image": "placeholder"}],
+                    }
+                }
+            }
+        },
+    },
+}
+OBJECTS = [pods("web", replicas=2), pods("tasks", replicas=1), pods("upgrade", "Job"), INGRESS, NIGHTLY]
 
 
 def stack(environment: dict[str, str] | None = None, **services: dict[str, Any]) -> Stack:
@@ -88,6 +106,11 @@ def test_own_services_run_the_released_image_and_others_that_of_compose(tmp_path
     for name, workload in made.workloads().items():
         assert [one["image"] for one in containers(workload)] == [RELEASE.image, "other"], name
     assert {one["metadata"]["namespace"] for one in made.workloads().values()} == {"shop"}
+
+
+def test_what_runs_on_a_schedule_runs_the_released_image_where_it_is_the_projects(tmp_path: Path) -> None:
+    made = laid_over(tmp_path, stack()).of("CronJob")["nightly"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert [one["image"] for one in made["initContainers"] + made["containers"]] == ["another", RELEASE.image]
 
 
 def values(made: Manifests, kind: str, name: str) -> dict[str, str]:

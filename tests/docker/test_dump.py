@@ -16,7 +16,8 @@ exit 1
 @pytest.mark.parametrize(
     ("said", "method"),
     [
-        ("could not compress with zstd: this build does not support compression with zstd", "gzip"),
+        ("could not compress with zstd: this build does not support compression with zstd", "6"),
+        ('invalid value "zstd" for option -Z/--compress', "6"),
         ('connection to server on socket "/nonexistent/.s.PGSQL.5432" failed: No such file or directory', "zstd"),
     ],
 )

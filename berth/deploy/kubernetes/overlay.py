@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from berth.compose.config import Stack
-from berth.deploy.kubernetes.manifests import Manifests
+from berth.deploy.kubernetes.manifests import Manifests, containers
 from berth.errors import Refused
 from berth.redaction import is_secret
 
@@ -166,6 +166,18 @@ def _image_patches(manifests: Manifests, images: Mapping[str, str]) -> list[dict
     return [
         _patch(manifests.workloads()[name]["kind"], name, "/spec/template/spec/containers/0/image", image)
         for name, image in images.items()
+    ] + _schedule_patches(manifests, images)
+
+
+def _schedule_patches(manifests: Manifests, images: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return patches of what runs on a schedule: of each container with the image of a workload."""
+    written = {containers(manifests.workloads()[name])[0]["image"]: image for name, image in images.items()}
+    return [
+        _patch("CronJob", name, f"/spec/jobTemplate/spec/template/spec/{kind}/{number}/image", written[one["image"]])
+        for name, job in manifests.of("CronJob").items()
+        for kind in ("initContainers", "containers")
+        for number, one in enumerate(job["spec"]["jobTemplate"]["spec"]["template"]["spec"].get(kind, []))
+        if one["image"] in written
     ]
 
 
