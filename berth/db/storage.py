@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import os
+import platform
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import psutil
 
 from berth.db import dumps, facts
 from berth.errors import Refused
@@ -29,8 +34,15 @@ def folder(state: Path) -> Path:
 
 @contextlib.contextmanager
 def unfinished(path: Path) -> Iterator[Path]:
-    """Give the name under which a dump is written; what has it at the end is taken away."""
-    written = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
+    """Give the name under which a dump is written; what has it at the end is taken away.
+
+    So is what a killed task has left beside it.
+    """
+    written = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}{UNFINISHED}")
+    for left in path.parent.glob(f".*.{glob.escape(platform.node())}.*{UNFINISHED}*"):
+        found = re.search(rf"\.(\d+){re.escape(UNFINISHED)}(\.json)?$", left.name)
+        if found and not psutil.pid_exists(int(found[1])):
+            left.unlink(missing_ok=True)
     try:
         yield written
     finally:

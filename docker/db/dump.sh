@@ -21,7 +21,7 @@
 # POSTGRES_USER       the superuser (postgres), whom the local socket trusts
 set -Eeuo pipefail
 
-readonly HERE=${BASH_SOURCE[0]%/*} SECTOR=512
+readonly HERE=${BASH_SOURCE[0]%/*} SECTOR=512 RESERVE_MB=256 FOLDER=${TMPDIR:-/tmp}
 # Their databases and places of databases are made as those of snapshots.
 # shellcheck source=/dev/null
 source "$HERE/snapshot.sh"
@@ -34,7 +34,21 @@ die() {
 # usage: check_token NAME
 check_token() { [[ $1 =~ ^[A-Za-z0-9._-]{1,40}$ ]] || die "\`$1\` is no name for a load or a dump: use letters and digits"; }
 
-facts_file() { printf '%s/dump.sh.%s\n' "${TMPDIR:-/tmp}" "$1"; }
+facts_file() { printf '%s/dump.sh.%s\n' "$FOLDER" "$1"; }
+
+# usage: make_work
+# Make the folder `$work`, named after this process, which is gone with it; those of killed ones go now, and facts that
+# nobody has asked for within an hour.
+make_work() {
+    local path pid
+    for path in "$FOLDER"/dump.sh.work.*; do
+        pid=${path##*.work.} pid=${pid%%.*}
+        [[ ! -O $path ]] || kill -0 "$pid" 2>/dev/null || rm -rf "$path"
+    done
+    find "$FOLDER" -maxdepth 1 -type f -user "$(id -u)" -name 'dump.sh.*' -mmin +60 -delete
+    work=$(mktemp -d "$FOLDER/dump.sh.work.$$.XXXXXX")
+}
+
 scratch() { printf '%sload %s\n' "$UNFINISHED" "$1"; }
 loader() { printf 'loading %s\n' "$1"; }
 
@@ -55,11 +69,13 @@ compression() {
 # usage: write_dump NAME
 # Write the dump of the database that PGDATABASE names; what it holds is counted meanwhile, in the same snapshot.
 write_dump() {
-    local compress facts reader snapshot writer code=0
-    facts=$(facts_file "$1")
+    local compress reader snapshot writer code=0
     compress=$(compression)
     umask 077
-    coproc WATCH { psql --no-psqlrc --no-password --quiet --no-align --tuples-only --set ON_ERROR_STOP=1 --set "facts=$facts"; }
+    make_work
+    trap 'rm -rf "$work"' EXIT
+    trap 'exit 143' INT TERM HUP
+    coproc WATCH { psql --no-psqlrc --no-password --quiet --no-align --tuples-only --set ON_ERROR_STOP=1 --set "facts=$work/facts"; }
     reader=${WATCH[0]} writer=${WATCH[1]} watch=$WATCH_PID
     echo 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_export_snapshot();' >&"$writer"
     read -r snapshot <&"$reader" || die 'the database cannot be read'
@@ -77,6 +93,7 @@ SQL
     exec {writer}>&-
     wait "$watch" || code=$?
     ((code == 0)) || die 'there is no whole dump'
+    mv "$work/facts" "$(facts_file "$1")"
 }
 
 dump() {
@@ -112,16 +129,18 @@ DROP ROLE IF EXISTS :"loader";
 SQL
 }
 
+# usage: check_role
+check_role() {
+    [[ $(query postgres <<<"SELECT 1 FROM pg_roles WHERE rolname = :'role'") == 1 ]] \
+        || die "the role \"$DB_USER\" is not there, to which all is to belong: set-password.sh creates it"
+}
+
 # usage: make_scratch NAME
 # Make the new database, and the role that alone may load it; what killed loads left goes away.
 make_scratch() {
     {
         begin
         cat <<'SQL'
-SELECT format('DROP ROLE %I', rolname) FROM pg_roles
-WHERE starts_with(rolname, 'loading ') AND NOT EXISTS (SELECT FROM pg_database WHERE datdba = pg_roles.oid)
-    AND NOT EXISTS (SELECT FROM pg_stat_activity WHERE usesysid = pg_roles.oid)
-\gexec
 SET log_statement = 'none';
 SET log_min_error_statement = 'panic';
 SET log_min_duration_statement = -1;
@@ -218,20 +237,57 @@ directory() {
     as_loader pg_restore --no-password --no-owner --no-acl --dbname "$PGDATABASE" --format directory --jobs 2 "$work/folder"
 }
 
+# usage: has_room
+# Tell whether the disk of the server has room for more: one that is full ends the server, and with it all that runs here.
+has_room() {
+    local free
+    read -r free < <(space)
+    ((free / 1024 >= RESERVE_MB))
+}
+
+# usage: watch_room NAME
+# End what loads before the disk is full.
+watch_room() {
+    while sleep 0.5; do
+        has_room && continue
+        touch "$work/full"
+        query postgres --set "loader=$(loader "$1")" <<'SQL' >/dev/null
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = :'loader';
+SQL
+    done
+}
+
+stop_watching() {
+    [[ -z $watcher ]] || kill "$watcher" 2>/dev/null || true
+    watcher=
+}
+
 load() {
     local tables
-    work=$(mktemp -d) token=$1
+    check_role
+    token=$1 watcher=
+    make_work
     # Whatever goes wrong from here on, the application's database is as it was.
-    trap 'code=$?; rm -rf "$work"; ((code == 0)) || forget "$token"' EXIT
+    trap 'code=$?; stop_watching; rm -rf "$work"; ((code == 0)) || forget "$token"' EXIT
     trap 'exit 143' INT TERM HUP
     LOADER_PASSWORD=$(od -An -v -tx1 -N24 /dev/urandom | tr -d ' \n')
     export LOADER_PASSWORD
+    has_room || die "less than $RESERVE_MB MB are free on the disk of the server: make room, or drop snapshots"
     make_scratch "$1"
+    watch_room "$1" &>/dev/null &
+    watcher=$!
+    # Its end is no news.
+    disown
     if ! PGUSER=$(loader "$1") PGPASSWORD=$LOADER_PASSWORD PGDATABASE=$(scratch "$1") \
         PGOPTIONS='-c synchronous_commit=off -c client_min_messages=error' \
-        "${2:-from_stdin}"; then
+        "${2:-from_stdin}" 2>"$work/said"; then
+        [[ ! -e $work/full ]] || die "what the file holds does not fit onto the disk of the server, of which" \
+            "$RESERVE_MB MB stay free: make room, or drop snapshots; the database $DB_NAME is as it was"
+        cat "$work/said" >&2
         die "the file cannot be loaded; the database $DB_NAME is as it was"
     fi
+    cat "$work/said" >&2
+    stop_watching
     settle "$1"
     tables=$(query "$(scratch "$1")" <<<"SELECT count(*) FROM pg_stat_user_tables")
     ((tables > 0)) || die "the file holds no table; the database $DB_NAME is as it was"
@@ -257,6 +313,7 @@ SQL
 
 # usage: copied NAME [SNAPSHOT]
 copied() {
+    check_role
     if [[ -n ${2:-} ]]; then
         check_is_there "$2"
         copy_of "$PREFIX$2" "$1"

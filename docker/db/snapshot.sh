@@ -91,9 +91,11 @@ SQL
 
 list() {
     query postgres <<'SQL'
-SELECT json_build_object('name', substr(datname, length(:'prefix') + 1), 'bytes', pg_database_size(oid),
-    'facts', coalesce(shobj_description(oid, 'pg_database'), ''))
-FROM pg_database WHERE starts_with(datname, :'prefix') AND datconnlimit <> -2 ORDER BY datname;
+-- Their size is kept, as to look at thousands of files of each takes seconds.
+SELECT json_build_object('name', substr(datname, length(:'prefix') + 1),
+    'bytes', coalesce(substring(facts FROM '"bytes": ?([0-9]{1,18})[,}]')::bigint, pg_database_size(oid)), 'facts', facts)
+FROM pg_database, coalesce(shobj_description(oid, 'pg_database'), '') AS facts
+WHERE starts_with(datname, :'prefix') AND datconnlimit <> -2 ORDER BY datname;
 SQL
 }
 
@@ -135,6 +137,23 @@ SELECT format('DROP DATABASE %I', datname) FROM pg_database AS found
 WHERE starts_with(datname, :'unfinished') AND datname <> :'new' AND NOT EXISTS (SELECT FROM pg_stat_activity WHERE datid = found.oid)
     OR starts_with(datname, :'prefix') AND datconnlimit = -2
 \gexec
+SELECT format('DROP ROLE %I', rolname) FROM pg_roles
+WHERE starts_with(rolname, 'loading ') AND NOT EXISTS (SELECT FROM pg_database WHERE datdba = pg_roles.oid)
+    AND NOT EXISTS (SELECT FROM pg_stat_activity
+        WHERE usesysid = pg_roles.oid OR datname = replace(rolname, 'loading ', :'unfinished' || 'load '))
+\gexec
+-- A server that is killed while it copies forgets the database, and leaves its files. While nobody else creates or drops
+-- one, files that belong to none are such.
+BEGIN;
+DO $$ BEGIN LOCK pg_database IN SHARE MODE NOWAIT; EXCEPTION WHEN lock_not_available THEN NULL; END $$;
+SELECT format('COPY (SELECT 1) TO PROGRAM %L', 'cat >/dev/null; rm -rf ' || string_agg('base/' || name, ' ') || '; true')
+FROM pg_ls_dir('base') AS name
+WHERE name ~ '^[1-9][0-9]*$' AND NOT EXISTS (SELECT FROM pg_database WHERE oid::text = name)
+    AND EXISTS (SELECT FROM pg_locks
+        WHERE pid = pg_backend_pid() AND relation = 'pg_database'::regclass AND mode = 'ShareLock' AND granted)
+HAVING count(*) > 0
+\gexec
+COMMIT;
 SQL
 }
 

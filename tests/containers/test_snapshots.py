@@ -140,6 +140,25 @@ def test_busy_clients_wait_for_a_snapshot_and_none_is_refused(odd: Checkout) -> 
     assert "FATAL" not in said.replace("FATAL:  terminating connection due to administrator command", "")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["db.check-migrations"], "No changes detected"),
+        (["db.try-migrations"], "nothing to try"),
+        (["db.try-migrations", ODD_NAME], "nothing to try"),
+        (["db.diff", ODD_NAME, ODD_NAME], "no difference"),
+        (["db.snapshots"], ODD_NAME),
+        (["db.dumps"], "dump"),
+        (["db.ps"], "last query"),
+    ],
+)
+def test_names_of_every_kind_pass_through_what_only_looks(
+    odd: Checkout, kept: str, words: list[str], said: str
+) -> None:
+    assert said in ok(odd.inv(*words)).stdout
+    assert unfinished(odd) == ""
+
+
 def test_those_that_berth_named_are_pruned_and_others_stay(odd: Checkout, kept: str) -> None:
     for _ in range(4):
         ok(odd.inv("db.snapshot"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import platform
 from pathlib import Path
 
 import pytest
@@ -151,3 +152,14 @@ def test_a_dump_never_takes_the_name_of_another(tmp_path: Path) -> None:
         written.write_bytes(b"new")
         storage.finish(written, path, known)
     assert path.read_bytes() == b"old"
+
+
+def test_what_a_killed_task_has_left_goes_and_what_runs_stays(tmp_path: Path) -> None:
+    # A number that no process has.
+    left = tmp_path / f".a.dump.{platform.node()}.4194999.unfinished"
+    for path in (left, left.with_name(f"{left.name}.json"), tmp_path / ".other.1.unfinished"):
+        path.write_bytes(b"half")
+    with storage.unfinished(tmp_path / "b.dump") as first:
+        first.write_bytes(b"")
+        with storage.unfinished(tmp_path / "c.dump"):
+            assert {path.name for path in tmp_path.iterdir()} == {first.name, ".other.1.unfinished"}
