@@ -19,7 +19,7 @@ from berth import env
 
 ROOT = Path(__file__).parent.parent
 README, CONTRIBUTING, CHANGELOG = (ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))
-DOCUMENTS = [README, CONTRIBUTING, CHANGELOG, ROOT / "docs" / "deploy.md"]
+DOCUMENTS = [README, CONTRIBUTING, CHANGELOG, ROOT / "docs" / "deploy.md", ROOT / "docs" / "queues.md"]
 
 
 def documents(*paths: Path) -> pytest.MarkDecorator:

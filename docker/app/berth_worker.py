@@ -96,8 +96,10 @@ def is_fifo(queue: str) -> bool:
 def quicken(app: Celery) -> None:
     """Let the worker receive, acknowledge and extend ten messages a request: see fast_sqs."""
     if os.environ.get("SQS_TRANSPORT") == "kombu":
+        app.conf.broker_transport = None
         return
     if kombu.VERSION[:2] != KOMBU:
+        app.conf.broker_transport = None
         logger.warning("kombu %s has its own SQS transport: fast_sqs is made for %d.%d", kombu.__version__, *KOMBU)
         return
     from fast_sqs.worker import Window

@@ -39,7 +39,7 @@ class Client:
 
 def send(client: Client, *bodies: str) -> None:
     for body in bodies:
-        publish.Collector(client).send_message(QueueUrl=URL, MessageBody=body)
+        publish.Sender(client).send_message(QueueUrl=URL, MessageBody=body)
 
 
 def test_batch_sends_ten_in_a_request_in_their_order_at_its_end() -> None:
@@ -81,10 +81,41 @@ def test_refused_message_is_named_and_the_others_are_sent() -> None:
 
 
 def test_request_stays_below_the_size_that_servers_take() -> None:
-    third = "x" * (publish.BATCH_BYTES // 3)
-    sizes = [len(part) for part in publish.parts({"MessageBody": body} for body in [third] * 4 + [third * 4, "small"])]
+    third = "x" * (publish.LARGEST // 3)
+    bodies = [third] * 4 + [third * 3, "small"]
+    sizes = [len(part) for part in publish.parts({"MessageBody": body} for body in bodies)]
 
     assert sizes == [3, 1, 1, 1]
+
+
+def test_request_holds_more_where_the_server_takes_more() -> None:
+    third = "x" * (publish.LARGEST // 3)
+    sizes = [len(part) for part in publish.parts(({"MessageBody": third} for _ in range(12)), 4 * publish.LARGEST)]
+
+    assert sizes == [10, 2]
+
+
+def test_size_is_that_of_body_and_attributes_in_bytes() -> None:
+    attributes = {
+        "né": {"DataType": "Binary", "BinaryValue": b"1234"},
+        "to": {"DataType": "String", "StringValue": "ü"},
+    }
+
+    assert publish.size_of({"MessageBody": "aé", "MessageAttributes": attributes}) == 3 + (3 + 6 + 4) + (2 + 6 + 2)
+
+
+def test_message_of_the_limit_is_sent_and_one_byte_more_is_not() -> None:
+    client = Client()
+    sender = publish.Sender(client, "users.tasks.export", limit=262_144)
+    sender.send_message(QueueUrl=URL, MessageBody="x" * 262_144)
+    with pytest.raises(publish.MessageTooBig) as raised:
+        sender.send_message(QueueUrl=URL, MessageBody="x" * 262_145)
+
+    assert len(client.requests) == 1
+    assert str(raised.value) == (
+        "not sent: task users.tasks.export makes a message of 262,145 bytes, the limit is 262,144; pass what is large "
+        "by its id, key or path (the limit: max_message_bytes and the queue's MaximumMessageSize)"
+    )
 
 
 def python(shop: Shop, source: str) -> subprocess.CompletedProcess[str]:
@@ -105,14 +136,58 @@ def test_messages_of_a_batch_are_the_messages_of_single_sends(shop: Make) -> Non
 
 
 @pytest.mark.parametrize("block", ["", "with fast_sqs.batch(): note.delay('small'); "])
-def test_message_that_is_too_big_is_refused_by_name(shop: Make, block: str) -> None:
+def test_message_that_is_too_big_is_one_clear_line_and_nothing_is_sent(shop: Make, block: str) -> None:
     made = shop()
-    sent = python(made, f"{block}note.delay('x' * 2_000_000)")
+    sent = python(made, f"{block}note.delay('x' * 1_000_000)")
 
     assert sent.returncode == 1
     last = sent.stderr.strip().splitlines()[-1]
-    assert "MessageTooLong" in last or "must be shorter than" in last, last
-    assert made.counts() == ((1, 0) if block else (0, 0))
+    assert "MessageTooBig: not sent: task note makes a message of" in last, last
+    assert "the limit is 1,048,576; pass" in last, last
+    assert made.counts() == (0, 0)
+
+
+def test_message_of_just_the_limit_is_taken_by_the_server(shop: Make) -> None:
+    """Base64 makes a message larger than its arguments, so the largest one is found by trying."""
+    made = shop()
+    source = """
+import fast_sqs.publish as publish
+low, high = 0, publish.LARGEST
+while high - low > 1:
+    middle = (low + high) // 2
+    try:
+        with publish.batch():
+            note.delay("x" * middle)
+            publish._collected.get().clear()
+        low = middle
+    except fast_sqs.MessageTooBig:
+        high = middle
+note.delay("x" * low)
+"""
+    sent = python(made, source)
+
+    assert sent.returncode == 0, sent.stderr
+    (message,) = made.sqs.receive_message(QueueUrl=made.url, WaitTimeSeconds=5)["Messages"]
+    assert publish.LARGEST - 8 < len(message["Body"]) <= publish.LARGEST
+
+
+SETTING = "app.conf.broker_transport_options['max_message_bytes'] = 262_144; "
+
+
+@pytest.mark.parametrize("setting", [SETTING, ""])
+def test_lower_limit_is_that_of_the_setting_or_of_the_queue(shop: Make, setting: str) -> None:
+    """ElasticMQ has no MaximumMessageSize."""
+    made = shop()
+    if not setting:
+        made.sqs.set_queue_attributes(QueueUrl=made.url, Attributes={"MaximumMessageSize": "262144"})
+    sent = python(made, f"{setting}note.delay('x' * 262_144)")
+
+    if setting or not made.broker.keeps:
+        assert "the limit is 262,144; pass" in sent.stderr.strip().splitlines()[-1]
+        assert made.counts() == (0, 0)
+    else:
+        assert sent.returncode == 0, sent.stderr
+        assert made.counts() == (1, 0)
 
 
 def test_endpoint_that_refuses_is_an_error_of_the_caller(shop: Make) -> None:

@@ -9,7 +9,7 @@ A thin subclass of kombu's SQS transport; queues, credentials and all other tran
 start-celery-worker.sh gives both parts to every worker on SQS, by berth_worker.py.
 """
 
-from fast_sqs.publish import batch
+from fast_sqs.publish import MessageTooBig, batch
 from fast_sqs.transport import Transport
 
-__all__ = ["Transport", "batch"]
+__all__ = ["MessageTooBig", "Transport", "batch"]

@@ -38,7 +38,7 @@ from kombu.log import get_logger
 from kombu.transport import SQS
 from vine import promise
 
-from fast_sqs.publish import BATCH, Collector, collecting
+from fast_sqs.publish import BATCH, LARGEST, Sender
 
 logger = get_logger("fast_sqs")
 
@@ -104,18 +104,22 @@ class Channel(SQS.Channel):
     # Publish.
 
     def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
-        self._collect = collecting() and not message.get("redelivered")
+        headers = message.get("headers") or {}
+        self._puts = None if message.get("redelivered") else str(headers.get("task", ""))
         try:
             super()._put(queue, message, **kwargs)
         finally:
-            self._collect = False
+            self._puts = None
 
-    _collect = False
+    _puts: str | None = None
+    """The task whose message is being sent."""
     _client: Any = None
 
     def sqs(self, queue: str | None = None) -> Any:
         client = super().sqs(queue)
-        return Collector(client) if self._collect else client
+        if self._puts is None:
+            return client
+        return Sender(client, self._puts, int(self.transport_options.get("max_message_bytes", LARGEST)))
 
     def _size(self, queue: str) -> int:
         """A worker asks for this when it starts; the exception is one that Celery reports in one line."""
