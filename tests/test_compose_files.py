@@ -227,6 +227,20 @@ def test_workers_are_scaled_by_a_variable(env_file: Path, tmp_path: Path) -> Non
     assert resolve(changed, "docker-compose.yml")["worker-default"]["deploy"]["replicas"] == 3
 
 
+def test_worker_that_stands_still_is_unhealthy_within_three_intervals(
+    env_file: Path, tmp_path: Path, services: dict[str, Any]
+) -> None:
+    """The age of a heartbeat that is too old, and the checks that then fail, up to one interval after the other."""
+    script = (ROOT / "docker/app/check-worker.sh").read_text()
+    (age,) = map(int, re.findall(r"^readonly MAX_AGE_S=(\d+)$", script, re.MULTILINE))
+    asking = tmp_path / ".env"
+    asking.write_text(f"{env_file.read_text()}COMPOSE_PROFILES=beat\n")
+    for service in ("worker-default", "beat"):
+        health = resolve(asking, "docker-compose.yml")[service]["healthcheck"]
+        interval = int(health["interval"].removesuffix("s"))
+        assert age + interval * health["retries"] < 3 * interval
+
+
 def test_a_schedule_is_sent_where_the_profile_asks_for_it(
     env_file: Path, tmp_path: Path, services: dict[str, Any]
 ) -> None:

@@ -190,7 +190,7 @@ def _worker(plan: Plan, worker: Worker) -> str:
     health = "{disable: true}"
     if is_celery:
         environment = "    environment:\n      <<: *app-environment\n      WORKER_RELOAD: ${WORKER_RELOAD:-1}\n"
-        health = "\n      <<: *healthcheck\n      test: [CMD, check-worker.sh]"
+        health = "\n      <<: *healthcheck\n      test: [CMD, check-worker.sh]\n      interval: 15s\n      retries: 2"
     else:
         environment = ""
     command = ", ".join(map(_word, _command(worker)))

@@ -2,10 +2,11 @@
 #
 # Health of a worker container: its main loop has touched the heartbeat file lately. Otherwise says why.
 #
-# WORKER_HEARTBEAT_FILE    file that the worker touches every few seconds once it is ready
+# WORKER_HEARTBEAT_FILE    file that the worker touches every 3 seconds once it is ready
 set -Eeuo pipefail
 
-readonly MAX_AGE_S=30
+# With two checks 15 s apart, a worker that stands still is unhealthy within 45 s: three of their intervals.
+readonly MAX_AGE_S=12
 
 main() {
     local file=${WORKER_HEARTBEAT_FILE:-/tmp/celery-worker-heartbeat} touched age
@@ -13,7 +14,7 @@ main() {
         printf 'no heartbeat: %s does not exist, so the worker is not ready yet\n' "$file"
         return 1
     fi
-    age=$(($(date +%s) - touched))
+    age=$((EPOCHSECONDS - touched))
     if ((age >= MAX_AGE_S)); then
         printf 'no heartbeat for %s s: the main loop of the worker hangs (%s)\n' "$age" "$file"
         return 1

@@ -30,6 +30,10 @@ def stopped(container: str) -> tuple[object, float]:
     return state(container)["ExitCode"], time.monotonic() - started
 
 
+def health(container: str) -> object:
+    return docker("inspect", "--format", "{{.State.Health.Status}}", container).stdout.strip()
+
+
 def test_the_first_process_reaps_orphans(stack: Stack) -> None:
     script = "(sleep 0.2 & exec sleep 0.1) & sleep 1; cat /proc/1/comm; grep -l '^State:.Z' /proc/[0-9]*/status"
     for service in ("app", "worker-default"):
@@ -53,6 +57,18 @@ def test_the_worker_that_is_shipped_stops_within_ten_seconds(stack: Stack, shipp
     code, seconds = stopped(container)
     assert code in (0, 143)
     assert seconds < 10
+
+
+def test_a_worker_that_stands_still_is_unhealthy_within_three_intervals_and_healthy_once_it_goes_on(
+    stack: Stack,
+) -> None:
+    container, interval = stack.container("worker-default"), 15
+    docker("exec", container, "bash", "-c", "kill -STOP -1")
+    try:
+        within(3 * interval, lambda: health(container) == "unhealthy", "the worker is unhealthy")
+    finally:
+        docker("exec", container, "bash", "-c", "kill -CONT -1")
+    within(2 * interval, lambda: health(container) == "healthy", "the worker is healthy again")
 
 
 @pytest.mark.parametrize("service", ["app", "worker-default", "broker", "db"])

@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import resource
 import socket
 import subprocess
 import threading
@@ -105,13 +106,26 @@ def test_broker_is_healthy_when_it_has_a_queue(
     assert check(BROKER, HEALTH_PORT=port) == result
 
 
-@pytest.mark.parametrize("age", [0, 25])
+@pytest.mark.parametrize("age", [0, 8])
 def test_worker_with_a_young_heartbeat_is_healthy(tmp_path: Path, age: int) -> None:
     heartbeat = tmp_path / "heart beat"
     heartbeat.touch()
     os.utime(heartbeat, (time.time() - age,) * 2)
 
     assert check(WORKER, WORKER_HEARTBEAT_FILE=heartbeat) == (0, "", "")
+
+
+def test_check_of_a_worker_costs_less_than_20_ms_of_a_processor(tmp_path: Path) -> None:
+    heartbeat = tmp_path / "heartbeat"
+    costs = []
+    for _ in range(5):
+        heartbeat.touch()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert check(WORKER, WORKER_HEARTBEAT_FILE=heartbeat)[0] == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        costs.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+
+    assert min(costs) < 0.02, costs
 
 
 def test_worker_that_no_longer_stirs_is_reported(tmp_path: Path) -> None:
