@@ -34,7 +34,9 @@ nox.options.error_on_missing_interpreters = False
 nox.options.reuse_existing_virtualenvs = True
 
 # The files of direct requirements, each behind those whose locks constrain it; NAME.txt beside it is its lock.
-PROJECT = [f"requirements/{name}.in" for name in ("build", "base", "prod", "test", "dev", "dev-django-6.1")]
+PROJECT = [
+    f"requirements/{name}.in" for name in ("build", "base", "prod", "test", "dev", "dev-django-6.1", "telemetry")
+]
 PARTS = [
     *(f"berth/engines/embedded/locks/{name}.in" for name in ("embedded", "embedded-moto")),
     "berth/base_images/recipes/elasticmq/requirements.in",
@@ -47,7 +49,7 @@ GROUPS = {
     BERTH: (),
     "lint": ("--group=lint", f"--constraint=locks/{BERTH}.txt"),
     "suite": (
-        *("--group=suite", "requirements/prod.in", "requirements/test.in"),
+        *("--group=suite", *(f"requirements/{name}.in" for name in ("prod", "test", "telemetry"))),
         *(f"--constraint=requirements/{name}.txt" for name in ("prod", "test", "dev")),
         f"--constraint=locks/{BERTH}.txt",
     ),

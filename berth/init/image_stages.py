@@ -200,6 +200,7 @@ COPY --chmod=0755 {here}/check_migrations.py /usr/local/bin/check-migrations
 COPY {here}/gunicorn.conf.py /usr/local/etc/
 """
     text += f"COPY {here}/berth_beat.py {here}/berth_worker.py {LIBRARY}/\n" * has_celery(plan)
+    text += f"COPY {here}/berth_telemetry.py {LIBRARY}/\n"
     return text + f"COPY {here}/fast_sqs {LIBRARY}/fast_sqs\n" * has_fast_sqs(plan)
 
 

@@ -19,6 +19,7 @@ import zlib
 from pathlib import Path
 from typing import Any, NoReturn
 
+import berth_telemetry
 from celery import signals
 from celery.__main__ import main as celery
 from celery.app.utils import find_app
@@ -136,6 +137,8 @@ def main() -> None:
     lock = lock_of(name)
     if lock:
         wait(lock)
+    berth_telemetry.complain()
+    berth_telemetry.start("beat")
     watch = Watch(lock)
     signals.beat_init.connect(watch.begin, weak=False)
     sys.argv = ["celery", "-A", name, "beat", *sys.argv[1:]]

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import berth_telemetry
 import billiard.pool
 import kombu
 from celery import Celery, bootsteps, signals
@@ -77,6 +78,7 @@ class Heartbeat(bootsteps.StartStopStep):
 @signals.worker_init.connect
 def add_steps(sender: Any, **_: object) -> None:
     """Add to the app of this worker, which need not be the last one that was made in this process."""
+    berth_telemetry.complain()
     sender.app.steps["worker"].add(Heartbeat)
     if uses_sqs(sender.app):
         quicken(sender.app)
@@ -223,6 +225,18 @@ def end_at_once(**_: object) -> None:
     """
     if ending[0]:
         billiard.pool.time = SimpleNamespace(sleep=lambda seconds: None)
+
+
+@signals.worker_process_init.connect
+def send_telemetry(**_: object) -> None:
+    """Start OpenTelemetry in a process of the pool, where it is asked for."""
+    berth_telemetry.start("worker")
+
+
+@signals.worker_process_shutdown.connect
+def send_the_last_telemetry(**_: object) -> None:
+    """Send what it has not sent yet: such a process ends without the functions of atexit."""
+    berth_telemetry.flush()
 
 
 @signals.worker_ready.connect

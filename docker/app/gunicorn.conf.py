@@ -11,6 +11,7 @@ GUNICORN_MAX_REQUESTS      requests after which a worker is replaced, against le
 GUNICORN_ACCESS_LOG        `json`: one object for each request; `-`: gunicorn's own line; `none`: nothing (json)
 FORWARDED_ALLOW_IPS        comma separated addresses or networks of the proxies whose X-Forwarded-* are believed
 DRAIN_SECONDS              seconds from SIGTERM to the stop, in which everything is served but HEALTH_PATH (5)
+BERTH_LIB                  folder of berth_telemetry.py, if OTEL_EXPORTER_OTLP_ENDPOINT is set (/usr/local/lib/berth)
 HEALTH_PATH                path by which a balancer asks whether this container is ready (/status/ready/)
 
 Each thread of each worker may hold a database connection: WEB_CONCURRENCY x GUNICORN_THREADS a container. All
@@ -29,6 +30,7 @@ import os
 import re
 import signal
 import socket
+import sys
 import uuid
 from datetime import datetime, timezone
 from pathlib import Path
@@ -144,6 +146,29 @@ def pre_request(worker, req):
     if DRAINING[0]:
         # So that who keeps a connection comes again elsewhere.
         req.force_close()
+
+
+# --- Telemetry ---------------------------------------------------------------
+
+
+def telemetry():
+    """Return the module that starts OpenTelemetry, where a variable of it is set."""
+    if not any(name.startswith("OTEL_EXPORTER_OTLP_") and value for name, value in os.environ.items()):
+        return None
+    sys.path.append(os.environ.get("BERTH_LIB") or "/usr/local/lib/berth")
+    import berth_telemetry
+
+    berth_telemetry.complain()
+    return berth_telemetry
+
+
+TELEMETRY = telemetry()
+
+
+def post_fork(server, worker):
+    """Start telemetry in each worker, before the application is loaded."""
+    if TELEMETRY:
+        TELEMETRY.start("app")
 
 
 # --- Draining ----------------------------------------------------------------
