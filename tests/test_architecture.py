@@ -66,6 +66,7 @@ ALLOWED = {
     "berth/engines/embedded/supervisor.py": ("network", "it asks the supervisor on its socket"),
     "berth/tasks/queue_definition.py": ("write", "it writes the queues into the broker's configuration"),
     "berth/init/writing.py": ("write", "it puts new files into a project, all or none, and takes them away again"),
+    "berth/tasks/asking.py": ("network", "it asks the site of `prod.up` as its users do"),
     "berth/tasks/checks.py": ("write", "it makes the folder of reports, or the engine would, as root"),
     "berth/tasks/release.py": ("write", "it makes the folder of the lists of packages"),
 }

@@ -3,31 +3,50 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from berth.compose import release
 
-OVERLAY = "docker-compose.prod.yml"
+OVERLAYS = ("docker-compose.prod.yml", "docker-compose.tls.yml")
 SMOKE_TEST = ["smoke-test"]
 """docker/app/smoke_test.py, by its name in the image."""
 
+TLS_PORT, PLAIN_PORT = 8443, 8080
+"""Of docker/balancer/haproxy.cfg."""
 
-def variables(compose_files: Sequence[str], *, project_name: str, image: str) -> dict[str, str]:
+
+def overlays(compose_files: Sequence[str]) -> list[str]:
+    """Return the compose files that are laid over those of a project."""
+    folder = os.path.dirname(compose_files[0])
+    return [path for name in OVERLAYS if (path := os.path.join(folder, name)) not in compose_files]
+
+
+def variables(
+    compose_files: Sequence[str], *, project_name: str, image: str, env_file: str, ports: Iterable[str]
+) -> dict[str, str]:
     """Return the variables that turn a project's Compose configuration into that of the image that is shipped.
 
     :param image: the name of that image.
+    :param env_file: the name of the project's `.env`.
+    :param ports: the variables of ports that are published.
     """
-    folder = os.path.dirname(compose_files[0])
-    overlay = os.path.join(folder, OVERLAY)
     return {
         # Compose looks for .env beside the first file as soon as COMPOSE_FILE does not come from .env itself.
-        "COMPOSE_ENV_FILES": ".env",
-        "COMPOSE_FILE": os.pathsep.join([*compose_files, *[overlay] * (overlay not in compose_files)]),
+        "COMPOSE_ENV_FILES": env_file,
+        "COMPOSE_FILE": os.pathsep.join([*compose_files, *overlays(compose_files)]),
         "COMPOSE_PROJECT_NAME": f"{project_name}-prod",
         "BUILD_TARGET": release.TARGET,
         "APP_IMAGE": image,
         # By chance, so that it runs beside anything.
-        **dict.fromkeys(("APP_PUBLISHED_PORT", "DB_PUBLISHED_PORT", "BROKER_PUBLISHED_PORT"), "0"),
-        # Whoever asks here stands for the proxy that opens TLS.
-        "USE_X_FORWARDED_PROTO": "true",
+        **dict.fromkeys(ports, "0"),
     }
+
+
+def through(balancer: str) -> list[str]:
+    """Return the command that asks through the service ``balancer``."""
+    return [*SMOKE_TEST, "--through", f"{balancer}:{TLS_PORT}:{PLAIN_PORT}"]
+
+
+def host() -> list[str]:
+    """Return the command that prints the host name that the site answers to."""
+    return [*SMOKE_TEST, "--host"]

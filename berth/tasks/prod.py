@@ -1,4 +1,4 @@
-"""Try the image that is shipped on this machine: as it is, without a mount, with a real database and a real broker."""
+"""Try the image that is shipped on this machine: as it is, behind the balancer, with a real database and broker."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ IMAGE = {"image": "The image to try: a name that `inv release` has printed; with
 
 @task(klass=Task, help=IMAGE, auto_shortflags=False)
 def up(c: Context, image: str | None = None) -> None:
-    """Start the image that is shipped, with services of its own, and wait until they are healthy."""
+    """Start the image that is shipped behind TLS, with services of its own, and wait until they are healthy."""
     engine = _engine(c, image)
     engine.up([])
     if c.config.run.dry:
         return
-    print(f"http://{engine.address(engine.stack().with_role('app'))}")
+    port = engine.address(engine.stack().with_role("balancer")).rpartition(":")[2]
+    print(f"https://localhost:{port}")
 
 
 @task(klass=Task, help=IMAGE, auto_shortflags=False)
@@ -34,12 +35,15 @@ def smoke(c: Context, image: str | None = None) -> None:
     engine = _engine(c, image)
     service = engine.stack().with_role("app")
     engine.exec(service, trial.SMOKE_TEST)
+    engine.exec(service, trial.through(engine.stack().with_role("balancer")))
+    if not c.config.run.dry:
+        _stop_one(engine, service)
     engine.stop([service])
     if c.config.run.dry:
         return
-    (code,) = {container.exit_code for container in engine.containers() if container.service == service}
-    if code != 0:
-        raise Refused(f"the service `{service}` ended with {code} when it was told to stop: type `docker logs`")
+    codes = {container.exit_code for container in engine.containers() if container.service == service}
+    if codes != {0}:
+        raise Refused(f"the service `{service}` ended with {max(codes)} when it was told to stop: type `docker logs`")
     print("ok   the server stops in order")
     engine.up([])
 
@@ -50,11 +54,47 @@ def down(c: Context) -> None:
     _engine(c, None).down(volumes=True)
 
 
+def _stop_one(engine: Docker, service: str) -> None:
+    """Stop one of several replicas while clients ask.
+
+    :raises Refused: not each of their requests was answered.
+    """
+    from berth.compose import trial
+    from berth.tasks import asking
+
+    replicas = [one.name for one in engine.containers() if one.service == service and one.state == "running"]
+    if len(replicas) < 2:
+        print("note one replica runs alone: none is stopped while clients ask")
+        return
+    stack = engine.stack()
+    host = engine.read(service, trial.host()).stdout.strip()
+    with asking.Asking(engine.address(stack.with_role("balancer")), host, "/") as clients:
+        engine.stop_one(replicas[-1])
+    answered = sum(clients.answers.values())
+    if lost := asking.lost(clients.answers):
+        told = ", ".join(f"{times} times {said}" for said, times in lost.most_common(5))
+        raise Refused(f"{lost.total()} of {answered} requests were lost while {replicas[-1]} stopped: {told}")
+    print(f"ok   no request is lost while a replica stops, of {answered} by https")
+
+
 def _engine(c: Context, image: str | None) -> Docker:
-    from berth.compose import trial  # not at every start of `inv`
+    from berth import env  # not at every start of `inv`
+    from berth.compose import trial
     from berth.env import prepare
 
     docker = engines.docker_engine(c)
-    name = docker.stack().project_name
-    files = prepare.compose_files(docker.here)
-    return docker.under(trial.variables(files, project_name=name, image=image or f"{name}-app:prod"))
+    here, name = docker.here, docker.stack().project_name
+    files = prepare.compose_files(here)
+    for overlay in trial.overlays(files):
+        if not (here.root / overlay).exists():
+            raise Refused(f"the project has no {overlay}: type `{here.command()} upgrade`, or copy it from Berth")
+    template = env.parse_template(env.read_text(here.env_template))
+    return docker.under(
+        trial.variables(
+            files,
+            project_name=name,
+            image=image or f"{name}-app:prod",
+            env_file=here.env_file.name,
+            ports=(variable for variable in template if variable.endswith("_PUBLISHED_PORT")),
+        )
+    )

@@ -84,9 +84,12 @@ def test_the_released_image_serves_is_hardened_and_stops_in_order(
         smoke = ok(stack.inv("prod.smoke", "--image", image))
     finally:
         down = stack.inv("prod.down")
-    assert re.fullmatch(r"http://127\.0\.0\.1:\d+\n", up.stdout)
+    assert re.fullmatch(r"https://localhost:\d+\n", up.stdout)
     lines = smoke.stdout.splitlines()
-    assert len(lines) >= 10
+    assert len(lines) >= 18
+    # Through the proxy that opens TLS, and while one of two replicas stops.
+    assert len([line for line in lines if line.startswith(("ok   https: ", "ok   http: "))]) == 6
+    assert re.fullmatch(r"ok   no request is lost while a replica stops, of [1-9]\d\d+ by https", lines[-2])
     assert [line for line in lines if not line.startswith("ok  ")] == []
     assert ok(down).returncode == 0
     assert stack.leftovers(f"{stack.name}-prod") == []

@@ -66,14 +66,14 @@ def test_the_shipped_image_is_tried_under_a_name_of_its_own(
 ) -> None:
     (up,) = dry("prod.up", "--image", "shop:1")
     (down,) = dry("prod.down")
-    check, stop = dry("prod.smoke")
+    check, through, stop = dry("prod.smoke")
 
-    for line in (up, down, check, stop):
-        assert line.startswith(
-            "COMPOSE_ENV_FILES=.env COMPOSE_FILE=docker/docker-compose.yml:docker/docker-compose.prod.yml "
-        )
+    files = ":".join(f"docker/docker-compose{name}.yml" for name in ("", ".prod", ".tls"))
+    for line in (up, down, check, through, stop):
+        assert line.startswith(f"COMPOSE_ENV_FILES=.env COMPOSE_FILE={files} ")
         assert f"COMPOSE_PROJECT_NAME={folder.name}-prod BUILD_TARGET=prod " in line
     assert "APP_IMAGE=shop:1 " in up and up.endswith(" docker compose up --detach --wait")
     assert f"APP_IMAGE={folder.name}-app:prod " in check and check.endswith(" app smoke-test")
+    assert through.endswith(" app smoke-test --through balancer:8443:8080")
     assert stop.endswith(" docker compose stop app")
     assert down.endswith(" docker compose down --remove-orphans --volumes")

@@ -85,6 +85,18 @@ class Docker:
     def stop(self, names: Sequence[str], *, yes: bool = False) -> None:
         self._on(lines.stop(names), names)
 
+    def stop_one(self, container: str) -> None:
+        """Stop one of the containers of a service, as a deployment does.
+
+        :raises Refused: docker cannot.
+        """
+        # docker prints the name once more, among what the task itself prints.
+        line = docker.stop(container)
+        print(f"+ {process.line(line, cwd=self.here.root)}", file=sys.stderr, flush=True)
+        answer = process.capture(self.c, line, cwd=self.here.root)
+        if answer.returncode != 0:
+            raise Refused(answer.stderr.strip(), code=answer.returncode)
+
     def leave(self, names: Sequence[str]) -> None:
         self.stop(names)
 

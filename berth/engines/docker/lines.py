@@ -19,6 +19,10 @@ def inspect(containers: Sequence[str]) -> Argv:
     return ["docker", "container", "inspect", *containers]
 
 
+def stop(container: str) -> Argv:
+    return ["docker", "stop", container]
+
+
 def images() -> Argv:
     return ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]
 
