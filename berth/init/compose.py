@@ -41,6 +41,9 @@ BUILD = """\
       args:
         PYTHON_IMAGE: ${{PYTHON_IMAGE:-{python}}}
         REVISION: ${{BUILD_REVISION:-unknown}}
+        VERSION: ${{BUILD_VERSION:-}}
+        CREATED: ${{BUILD_CREATED:-}}
+        SOURCE: ${{BUILD_SOURCE:-}}
       secrets: [ca_bundle, pip_conf, uv_toml]
 """
 HEALTH = """\

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from berth.init import production
 from berth.init.image import python_image
 from berth.init.plan import Plan, Variable
 
@@ -54,6 +55,7 @@ def _sections(plan: Plan, own: Mapping[str, str], more: Mapping[str, str]) -> It
     if plan.celery_app:
         celery = [f"# Module of the Celery application, as in `celery -A`.\n# CELERY_APP={plan.celery_app}\n"]
         yield "Celery", [*celery, own["WORKER_REPLICAS"], own["WORKER_RELOAD"]]
+    yield from production.paragraphs(plan, own)
     for heading, body in more.items():
         if heading not in {"Ports", "Images"}:
             yield heading, [body]

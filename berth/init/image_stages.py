@@ -197,10 +197,11 @@ FROM scratch AS scripts
 COPY --chmod=0755 {here}/*.sh /usr/local/bin/
 COPY --chmod=0755 {here}/wait_for_database.py /usr/local/bin/wait-for-database
 COPY --chmod=0755 {here}/check_migrations.py /usr/local/bin/check-migrations
+COPY --chmod=0755 {here}/smoke_test.py /usr/local/bin/smoke-test
 COPY {here}/gunicorn.conf.py /usr/local/etc/
 """
-    text += f"COPY {here}/berth_beat.py {here}/berth_worker.py {LIBRARY}/\n" * has_celery(plan)
     text += f"COPY {here}/berth_telemetry.py {LIBRARY}/\n"
+    text += f"COPY {here}/berth_beat.py {here}/berth_worker.py {LIBRARY}/\n" * has_celery(plan)
     return text + f"COPY {here}/fast_sqs {LIBRARY}/fast_sqs\n" * has_fast_sqs(plan)
 
 
@@ -222,10 +223,6 @@ def _prod(plan: Plan) -> str:
     configuration = f"\n    DJANGO_CONFIGURATION={plan.configuration} \\" * bool(plan.configuration)
     return f"""
 FROM run-time-prod AS prod
-# The commit, which `inv build --prod` knows.
-ARG REVISION=unknown
-LABEL org.opencontainers.image.title={shlex.quote(plan.name)} \\
-      org.opencontainers.image.revision="${{REVISION}}"
 COPY --link --from=scripts / /
 # Where settings read STATIC_ROOT, their static files are.
 ENV STATIC_ROOT=/home/web/static \\
@@ -233,6 +230,16 @@ ENV STATIC_ROOT=/home/web/static \\
     {served}
 COPY --link --from=code /home/web/static /home/web/static
 COPY --link --from=code {CODE} {CODE}
+# What `inv build --prod` and `inv release` know of the commit. Behind all files, which do not depend on it.
+ARG REVISION=unknown
+ARG VERSION=
+ARG CREATED=
+ARG SOURCE=
+LABEL org.opencontainers.image.title={shlex.quote(plan.name)} \\
+      org.opencontainers.image.revision="${{REVISION}}" \\
+      org.opencontainers.image.version="${{VERSION}}" \\
+      org.opencontainers.image.created="${{CREATED}}" \\
+      org.opencontainers.image.source="${{SOURCE}}"
 USER 10001:10001
 CMD ["start-prod-server.sh"]
 

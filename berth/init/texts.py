@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import PurePosixPath
 
 from berth import template
-from berth.init import compose, envtemplate
+from berth.init import compose, envtemplate, production
 from berth.init.plan import Plan, Service
 
 TASKS = '''\
@@ -65,6 +65,7 @@ def texts(plan: Plan, paths: Collection[str]) -> dict[str, str]:
             found[plan.path(path.removeprefix("docker/"))] = source.read_text(encoding="utf-8")
     found |= mounted
     found |= image.files(plan)
+    found |= production.files(plan)
     found[plan.tasks] = TASKS
     if "noxfile.py" not in paths:
         found["noxfile.py"] = own["noxfile.py"].read_text(encoding="utf-8")

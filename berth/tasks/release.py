@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from invoke import Context, task
 
 from berth import engines, process
 from berth.arguments import Task
 from berth.errors import Refused
+from berth.project import Project
+
+
+def _lock(c: Context, here: Project, image: str, output: Path) -> Path:
+    """Return the lock of an image: Berth's, or that of what is installed, where the project was adopted with its own.
+
+    :param output: beside which the latter is written.
+    """
+    from berth.compose import sbom
+    from berth.engines.docker import lines
+    from berth.init import writing
+
+    if writing.recall(here.root) == (None, ""):
+        return here.requirements / "prod.txt"
+    installed = output.with_name(output.name.replace(".cdx.json", ".txt"))
+    if c.config.run.dry:
+        return installed
+    answer = process.capture(c, lines.run_alone(image, sbom.installed()), cwd=here.root)
+    if answer.returncode != 0:
+        raise Refused(f"the packages of {image} cannot be listed: {answer.stderr.strip()}")
+    installed.write_text(answer.stdout, encoding="utf-8")
+    return installed
 
 
 @task(
@@ -49,7 +72,7 @@ def release(c: Context, version: str | None = None, dirty: bool = False, push: b
     file = here.state / sbom.FOLDER / sbom.file_name(repository, made.name)
     if not c.config.run.dry:
         file.parent.mkdir(parents=True, exist_ok=True)
-    process.run(c, sbom.line(here.requirements / f"{image.TARGET}.txt", file), cwd=here.root)
+    process.run(c, sbom.line(_lock(c, here, built, file), file), cwd=here.root)
     for other in pushed:
         process.run(c, lines.push(other), cwd=here.root)
     if not c.config.run.dry:

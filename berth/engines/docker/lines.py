@@ -39,6 +39,11 @@ def tag(image: str, other: str) -> Argv:
     return ["docker", "tag", image, other]
 
 
+def run_alone(image: str, command: Sequence[str]) -> Argv:
+    """Run a program of an image, without its entry point, and without a network."""
+    return ["docker", "run", "--rm", "--network", "none", "--entrypoint", command[0], image, *command[1:]]
+
+
 def push(image: str) -> Argv:
     return ["docker", "push", image]
 
