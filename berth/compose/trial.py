@@ -6,11 +6,13 @@ import os
 from collections.abc import Iterable, Sequence
 
 from berth.compose import release
+from berth.compose.config import Stack
 
 OVERLAYS = ("docker-compose.prod.yml", "docker-compose.tls.yml")
 SMOKE_TEST = ["smoke-test"]
 """docker/app/smoke_test.py, by its name in the image."""
 
+WORKER = "start-celery-worker.sh"
 TLS_PORT, PLAIN_PORT = 8443, 8080
 """Of docker/balancer/haproxy.cfg."""
 
@@ -45,6 +47,16 @@ def variables(
 def through(balancer: str) -> list[str]:
     """Return the command that asks through the service ``balancer``."""
     return [*SMOKE_TEST, "--through", f"{balancer}:{TLS_PORT}:{PLAIN_PORT}"]
+
+
+def task() -> list[str]:
+    """Return the command that publishes a task, and prints its id."""
+    return [*SMOKE_TEST, "--task"]
+
+
+def workers(stack: Stack) -> list[str]:
+    """Return the services that work on Celery's tasks."""
+    return [name for name in stack.names() if (stack.definition(name).get("command") or [""])[0] == WORKER]
 
 
 def host() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from invoke import Context, task
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from berth.engines.docker.engine import Docker
 
 IMAGE = {"image": "The image to try: a name that `inv release` has printed; without it the one that was built last."}
+
+TASK_SECONDS = 30
+"""In which a worker takes a task, and ends it."""
 
 
 @task(klass=Task, help=IMAGE, auto_shortflags=False)
@@ -37,6 +41,7 @@ def smoke(c: Context, image: str | None = None) -> None:
     engine.exec(service, trial.SMOKE_TEST)
     engine.exec(service, trial.through(engine.stack().with_role("balancer")))
     if not c.config.run.dry:
+        _run_task(engine, service)
         _stop_one(engine, service)
     engine.stop([service])
     if c.config.run.dry:
@@ -52,6 +57,35 @@ def smoke(c: Context, image: str | None = None) -> None:
 def down(c: Context) -> None:
     """Remove what `inv prod.up` has started, and its data."""
     _engine(c, None).down(volumes=True)
+
+
+def _run_task(engine: Docker, service: str) -> None:
+    """Publish a task, and wait for a worker to say that it has run, where there is one.
+
+    :raises Refused: none does.
+    """
+    from berth.compose import trial
+
+    stack = engine.stack()
+    workers = trial.workers(stack)
+    if not workers:
+        return
+    if stack.environment(workers[0]).get("LOG_LEVEL", "INFO") not in ("DEBUG", "INFO"):
+        print("note with this LOG_LEVEL no worker says that a task has run: none is published")
+        return
+    sent = engine.read(service, trial.task())
+    if sent.returncode != 0:
+        raise Refused(f"no task can be published: {sent.stderr.strip()}")
+    (number,) = sent.stdout.split()[-1:]
+    deadline = time.monotonic() + TASK_SECONDS
+    while not any(number in line and "succeeded" in line for line in engine.said(workers).splitlines()):
+        if time.monotonic() > deadline:
+            raise Refused(
+                f"no line of {', '.join(workers)} says within {TASK_SECONDS} s that the task {number} has succeeded, "
+                "which is logged at the level INFO"
+            )
+        time.sleep(0.5)
+    print("ok   a task that is published runs")
 
 
 def _stop_one(engine: Docker, service: str) -> None:

@@ -5,6 +5,7 @@ In the container it is called `smoke-test`. It asks as a proxy that opens TLS wo
 With words behind it, it does something else:
 
 smoke-test --host                   print that host name
+smoke-test --task                   publish a task of Celery's own that does nothing, and print its id
 smoke-test --through HOST:TLS:HTTP  ask through the proxy HOST, by its ports for TLS and without; what the settings
                                     leave to others, such as HSTS, is a line that starts with `note`
 
@@ -137,6 +138,11 @@ def main(words: list[str]) -> int:
     django.setup()
     if words == ["--host"]:
         print(host())
+        return 0
+    if words == ["--task"]:
+        from celery.app.utils import find_app
+
+        print(find_app(os.environ.get("CELERY_APP") or "app").send_task("celery.accumulate", ignore_result=True).id)
         return 0
     parts = [pages(), static_file(), hardening()] if not words else [through(words[1])]
     wrong = 0

@@ -86,7 +86,8 @@ def test_the_released_image_serves_is_hardened_and_stops_in_order(
         down = stack.inv("prod.down")
     assert re.fullmatch(r"https://localhost:\d+\n", up.stdout)
     lines = smoke.stdout.splitlines()
-    assert len(lines) >= 18
+    assert len(lines) >= 19
+    assert "ok   a task that is published runs" in lines
     # Through the proxy that opens TLS, and while one of two replicas stops.
     assert len([line for line in lines if line.startswith(("ok   https: ", "ok   http: "))]) == 6
     assert re.fullmatch(r"ok   no request is lost while a replica stops, of [1-9]\d\d+ by https", lines[-2])

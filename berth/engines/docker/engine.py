@@ -109,6 +109,10 @@ class Docker:
     def logs(self, names: Sequence[str], *, follow: bool = False, tail: str | None = None) -> None:
         self._on(lines.logs(names, follow=follow, tail=tail), names)
 
+    def said(self, names: Sequence[str]) -> str:
+        """Return what the services have printed."""
+        return self._capture(lines.logs(names)).stdout
+
     def ps(self, names: Sequence[str]) -> None:
         self._on(lines.ps(names), names)
 
