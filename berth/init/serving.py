@@ -56,9 +56,15 @@ def _kinds(facts: Facts) -> set[str]:
     found = {text(table(facts.value("celery.broker")).get("kind"))}
     for name in ("caches", "channels"):
         found |= set(words(table(facts.value(name)).get("kinds"))) & {"redis", "rabbitmq"}
-    if any(facts.get(f"queue.{name}") for name in ("rq", "huey", "dramatiq")) or _sample_of_redis(facts):
+    found |= _queue_servers(facts)
+    if _sample_of_redis(facts):
         found.add("redis")
     return found & {"redis", "rabbitmq", "sqs"}
+
+
+def _queue_servers(facts: Facts) -> set[str]:
+    """Return the kinds of servers that keep queues other than Celery's."""
+    return {text(fact.value) for fact in facts.family("queue_server")}
 
 
 def _sample_of_redis(facts: Facts) -> bool:
@@ -81,7 +87,7 @@ def _service(facts: Facts, kind: str, broker: str) -> Service:
     kinds: dict[str, ServiceKind] = {"redis": "redis", "rabbitmq": "rabbitmq", "sqs": "sqs"}
     name = NAMES[kind]
     aliases = tuple(sorted(_aliases(facts, kind) - {name}))
-    has_queues = broker == kind or any(facts.get(f"queue.{each}") for each in ("rq", "huey", "dramatiq"))
+    has_queues = broker == kind or kind in _queue_servers(facts)
     return Service(kinds[kind], name, images[kind], aliases=aliases, volatile=kind == "redis" and not has_queues)
 
 

@@ -17,6 +17,7 @@ from berth.inspect import (
     probes,
     procfile,
     python_version,
+    queues,
     requirements,
     settings_choice,
     settings_facts,
@@ -64,6 +65,7 @@ class _Project:
         self.development, self.production = settings_choice.choose(self.entry, self.scopes, self.samples)
         self.procfile = procfile.processes(tree)
         self.commands = [*self.procfile, *workers.from_services(self.services), *procfile.of_scripts(tree)]
+        self.commands += procfile.daemons(tree)
         packages = self.requirements.packages
         self.celery = workers.find_celery(self.sources, self.entry.roots, packages, self.commands)
 
@@ -119,7 +121,7 @@ class _Project:
         yield from workers.celery_facts(apps, packages, self.sources, self.commands)
         if apps:
             yield from broker.find(apps[0], self.scopes, settings, self.samples, self.services, packages)
-        yield from workers.queue_facts(self.sources, packages, settings, self.commands)
+        yield from queues.find(self.sources, packages, settings, self.commands)
 
     def _more_files(self) -> list[str]:
         files = [fact.origin.file for fact in self.entry.facts if fact.name in {"wsgi", "asgi"} and fact.value]

@@ -15,6 +15,13 @@ COMMAND = re.compile(
     r"^[^#\n]*\b((?:celery|gunicorn|uvicorn|daphne|uwsgi|manage\.py (?:qcluster|rqworker|run_huey|rundramatiq))\b.*)$"
 )
 
+DAEMON = re.compile(
+    r"^\s*(?:attach-daemon2?|smart-attach-daemon2?|command|ExecStart)\s*=\s*"
+    r"(?P<command>[^\n]*?\bmanage\.py\s+(?P<verb>[a-z_]\w*)[^\n]*)$"
+)
+ONCE = re.compile(r"migrate|runserver|collectstatic|compress|check|createcachetable|create_?superuser")
+"""Commands that end, or serve the web."""
+
 
 @dataclass(frozen=True)
 class Process:
@@ -62,6 +69,18 @@ def of_scripts(tree: Tree) -> Iterator[Process]:
                 text = shell.unbroken(each.value)
                 words = re.findall(r'"([^"]*)"', text) if text.startswith("[") else [text]
                 yield Process(f"{file.rpartition('/')[2]} {each.word}", " ".join(words), each.place)
+
+
+def daemons(tree: Tree) -> Iterator[Process]:
+    """Give the commands of manage.py that uWSGI, supervisord or systemd keep running beside the web server."""
+    for file in tree.named("*.ini", "supervisor*.conf", "*.service"):
+        if is_test(file):
+            continue
+        for number, line in enumerate(tree.text(file).splitlines(), 1):
+            match = DAEMON.match(line)
+            # Such a reference is to be filled in by what reads the file.
+            if match and not ONCE.match(match["verb"]) and "%(" not in match["command"]:
+                yield Process(match["verb"].replace("_", "-"), match["command"].strip(), Place(file, number), True)
 
 
 def facts(found: list[Process]) -> list[Fact]:

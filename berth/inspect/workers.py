@@ -12,20 +12,8 @@ from berth.inspect.locked import Packages
 from berth.inspect.model import Alternative, Certainty, Fact, Place, Value
 from berth.inspect.procfile import Process
 from berth.inspect.python_source import Sources, calls, dotted, module_name
-from berth.inspect.scope import Scope
 from berth.inspect.tree import is_test, parent
 
-QUEUES = {
-    "huey": "huey", "django-huey": "huey", "django-q2": "django-q2", "django-q": "django-q", "rq": "rq",
-    "django-rq": "rq", "dramatiq": "dramatiq", "django-dramatiq": "dramatiq", "procrastinate": "procrastinate",
-    "django-tasks": "django-tasks", "taskiq": "taskiq", "arq": "arq",
-    "django-background-tasks": "background-tasks", "apscheduler": "apscheduler",
-    "django-apscheduler": "apscheduler", "django-crontab": "crontab",
-}  # fmt: skip
-COMMANDS = {
-    "django-q2": "qcluster", "django-q": "qcluster", "rq": "rqworker|rq worker", "huey": "run_huey|huey_consumer",
-    "dramatiq": "rundramatiq|dramatiq", "django-tasks": "db_worker",
-}  # fmt: skip
 LISTENS = re.compile(r"celery\b.*?\s(?:-Q|--queues)[ =](?P<names>[\w,.:-]+)")
 APP = re.compile(r"celery\s+(?:[\w-]+\s+)*?(?:-A|--app)[ =]?(?P<name>[\w.:-]+)")
 WORKER = re.compile(
@@ -140,47 +128,6 @@ def _beat(app: CeleryApp, packages: Packages, sources: Sources, commands: Sequen
         offset = min(position for word in words if (position := text.find(word)) >= 0)
         yield Fact("celery.beat", file, Place(file, text.count("\n", 0, offset) + 1), "likely", (), "a schedule is set")
         return
-
-
-def queue_facts(
-    sources: Sources, packages: Packages, settings: Scope | None, commands: Sequence[Process]
-) -> list[Fact]:
-    """Return facts `queue.KIND` for queues other than Celery, and `worker.NAME` for commands that run on and on."""
-    facts: list[Fact] = []
-    apps = _installed(settings)
-    for package, kind in QUEUES.items():
-        if package in packages and not any(fact.name == f"queue.{kind}" for fact in facts):
-            module = package.replace("-", "_").removesuffix("2")
-            used = any(app.partition(".")[0] == module for app in apps) or _imported(sources, module)
-            words = COMMANDS.get(kind, kind)
-            command = next((each for each in commands if re.search(rf"\b(?:{words})\b", each.command)), None)
-            certainty: Certainty = "certain" if used or command else "guess"
-            why = "" if certainty == "certain" else "the package is there; no settings, no command and no code name it"
-            facts.append(Fact(f"queue.{kind}", package, packages[package].place, certainty, (), why))
-    for command in commands:
-        if command.is_worker and not any(fact.name == f"worker.{command.name}" for fact in facts):
-            facts.append(Fact(f"worker.{command.name}", command.command, command.place, "likely"))
-    return facts
-
-
-def _imported(sources: Sources, module: str) -> bool:
-    files = [file for file in sources.tree.below("", "*.py") if not is_test(file)]
-    return bool(sources.tree.holding(files, f"\nfrom {module} import", f"\nfrom {module}.", f"\nimport {module}\n"))
-
-
-def _installed(settings: Scope | None) -> list[str]:
-    """Return the apps of INSTALLED_APPS, as far as they are texts."""
-    if settings is None:
-        return []
-    texts = []
-    for assignment in settings.assignments:
-        if assignment.name.endswith("APPS"):
-            texts += [
-                node.value
-                for node in ast.walk(assignment.node)
-                if isinstance(node, ast.Constant) and isinstance(node.value, str)
-            ]
-    return texts
 
 
 def is_worker(command: str) -> bool:

@@ -119,3 +119,36 @@ def test_own_command_of_a_service_is_a_worker(with_settings: Made) -> None:
     compose = "services:\n  q:\n    build: .\n    command: python manage.py qcluster\n  db:\n    image: mysql\n"
     found = with_settings("", {"compose.yaml": compose})
     assert str(fact(found, "worker.q").origin) == "compose.yaml:4"
+
+
+def test_daemons_of_uwsgi_and_supervisord_are_workers(with_settings: Made) -> None:
+    ini = "[uwsgi]\nhook-pre-app = exec:./manage.py migrate\nattach-daemon = ./manage.py sendalerts --loop\n"
+    ini += "attach-daemon = ./manage.py smtpd --port %(_)\n"
+    conf = "[program:web]\ncommand=python manage.py runserver\n[program:bot]\ncommand = python manage.py run_bot\n"
+    found = with_settings("", {"docker/uwsgi.ini": ini, "supervisord.conf": conf})
+    assert {each.name: (each.value, str(each.origin)) for each in found.family("worker")} == {
+        "worker.sendalerts": ("./manage.py sendalerts --loop", "docker/uwsgi.ini:3"),
+        "worker.run-bot": ("python manage.py run_bot", "supervisord.conf:4"),
+    }
+
+
+def test_installed_queue_that_no_file_starts_gets_its_own_command(with_settings: Made) -> None:
+    settings = 'INSTALLED_APPS += ["django_rq", "django_q.apps.QConfig"]\nRQ_QUEUES = {"default": {}, "low": {}}\n'
+    found = with_settings(settings, {"requirements.txt": "django==5.2\ndjango-rq==3.0\ndjango-q2==1.7\n"})
+    assert [each.value for each in found.family("worker")] == [
+        "python manage.py qcluster",
+        "python manage.py rqworker default low",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "server"),
+    [
+        ('HUEY = {"name": "site1"}', "redis"),
+        ('HUEY = {"huey_class": "huey.SqliteHuey"}', None),
+        ('from huey import FileHuey\nHUEY = FileHuey("site1")', None),
+    ],
+)
+def test_queue_in_a_file_needs_no_server(with_settings: Made, settings: str, server: str | None) -> None:
+    found = with_settings(settings, {"requirements.txt": "django==5.2\nhuey==2.5\n"})
+    assert found.value("queue_server.huey") == server
