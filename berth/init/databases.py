@@ -9,6 +9,7 @@ from typing import Literal
 
 from berth.errors import Refused
 from berth.init import answers as asked
+from berth.init import installing
 from berth.init.plan import Variable
 from berth.init.reading import place, table, text, words
 from berth.inspect import Fact, Facts
@@ -205,9 +206,10 @@ def _with_driver(choice: Choice, facts: Facts) -> Choice:
     """Return the choice with the driver that the project has, or needs."""
     from dataclasses import replace
 
-    if any(facts.get(f"package.{name}") for name in ("psycopg", "psycopg-binary", "psycopg-c")):
+    packages = table(facts.value("requirements"))
+    if any(installing.has(facts, packages, name) for name in ("psycopg", "psycopg-binary", "psycopg-c")):
         return replace(choice, driver="psycopg")
-    if any(facts.get(f"package.{name}") for name in ("psycopg2", "psycopg2-binary")):
+    if any(installing.has(facts, packages, name) for name in ("psycopg2", "psycopg2-binary")):
         return replace(choice, driver="psycopg2")
     django = text(table(facts.value("python")).get("django"))
     numbers = re.match(r"(\d+)\.(\d+)", django)

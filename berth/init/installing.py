@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 
 from berth.errors import Refused
 from berth.init.plan import Format, Install
-from berth.init.reading import place, table, text, version, words
+from berth.init.reading import place, table, text, words
 from berth.inspect import Facts
 
 FORMATS: dict[str, Format] = {
@@ -17,6 +17,8 @@ WANTED = re.compile(
     r"^(prod(uction)?|deploy(ment)?|server|web(server)?|docker|psycopg\d?-?(binary)?|postgres(ql)?|pg)$"
 )
 """Groups and extras that a running server needs, by their names in the field."""
+NOT_SERVED = re.compile(r"dev|test|lint|docs?\b|ci\b|typing|mypy|mysql|aws|azure|heroku|lambda")
+"""What else is in such a group is for another place."""
 DEVELOPMENT = re.compile(r"(^|[/_.-])(dev|develop|development|local)([/_.-]|$)")
 BESIDE = ("pyproject.toml", "README.md", "README.rst", "README.txt", "LICENSE", "setup.py", "setup.cfg")
 
@@ -41,9 +43,9 @@ def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], our
     if format in {"requirements"}:
         folder = _common([*files])
     groups, extras = (
-        tuple(name for name in words(value.get(kind)) if WANTED.match(name.lower())) for kind in ("groups", "extras")
+        tuple(name for name in words(value.get(kind)) if name in wanted(value)) for kind in ("groups", "extras")
     )
-    ours = ours if version(facts, "gunicorn") else ("gunicorn", *ours)
+    ours = ours if has(facts, value, "gunicorn") else ("gunicorn", *ours)
     return Install(
         format=format,
         folder=folder,
@@ -55,6 +57,30 @@ def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], our
         dev_files=_development(facts, format, files),
         ours=ours,
     )
+
+
+def wanted(value: Mapping[str, object]) -> frozenset[str]:
+    """Return the groups and extras that are installed: those of a running server, by their names or by what they hold.
+
+    :param value: of the fact `requirements`.
+    """
+    holding = {name for names in table(value.get("apart")).values() for name in words(names)}
+    return frozenset(
+        name
+        for name in (*words(value.get("groups")), *words(value.get("extras")))
+        if WANTED.match(name.lower()) or (name in holding and not NOT_SERVED.search(name.lower()))
+    )
+
+
+def has(facts: Facts, value: Mapping[str, object], package: str) -> bool:
+    """Tell whether a package is among those that are installed, and not only in a group that is not.
+
+    :param value: of the fact `requirements`.
+    """
+    if facts.get(f"package.{package}") is None:
+        return False
+    apart = words(table(value.get("apart")).get(package))
+    return not apart or not wanted(value).isdisjoint(apart)
 
 
 def _chosen(facts: Facts, answers: Mapping[str, str]) -> Mapping[str, object]:

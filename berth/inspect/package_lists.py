@@ -15,6 +15,11 @@ from berth.inspect.tree import Tree
 LOCKS = {"uv": "uv.lock", "poetry": "poetry.lock", "pdm": "pdm.lock", "pipenv": "Pipfile.lock"}
 DEVELOPMENT = re.compile(r"dev|test|lint|docs?\b|local|ci\b|ci-|mlval|playwright|debug")
 
+SERVING = (
+    "gunicorn", "uvicorn", "uvicorn-worker", "psycopg", "psycopg2", "psycopg2-binary", "psycopg-binary", "psycopg-c",
+)  # fmt: skip
+"""Packages of which it matters whether they are installed, or only locked."""
+
 
 @dataclass(frozen=True)
 class Way:
@@ -60,6 +65,8 @@ def _lock(tree: Tree, kind: str, lock: str, project: str | None, content: dict[s
                 )
             packages.add(package)
     details: dict[str, Value] = {"groups": _groups(content), "extras": _extras(content), "locked": True}
+    if apart := _apart(tree, project or lock, content):
+        details["apart"] = apart
     if re.search(r'source = \{ (?:editable|virtual) = "\."', tree.text(lock)):
         details["installs_tree"] = 'editable = "."' in tree.text(lock)
     return Way(kind, (lock, *([project] if project else [])), packages, details)
@@ -80,6 +87,28 @@ def _extras(content: dict[str, object]) -> list[str]:
         toml_file.table(content, "tool", "poetry", "extras"),
     )
     return list(dict.fromkeys(name for each in tables for name in each))
+
+
+def _apart(tree: Tree, project: str, content: dict[str, object]) -> dict[str, Value]:
+    """Return the groups and extras that ask for a package which matters, where nothing else does."""
+    main = {package.name for package in _direct(tree, project, content)}
+    found: dict[str, list[Value]] = {}
+    for name, packages in _optional(tree, project, content):
+        for package in packages:
+            if package.name in SERVING and package.name not in main:
+                found.setdefault(package.name, []).append(name)
+    return dict(found)
+
+
+def _optional(tree: Tree, project: str, content: dict[str, object]) -> Iterator[tuple[str, list[locked.Package]]]:
+    """Give each group and extra, with what it asks for."""
+    for path in (("dependency-groups",), ("project", "optional-dependencies"), ("tool", "poetry", "extras")):
+        table = toml_file.table(content, *path)
+        for name in table:
+            yield name, list(locked.of_lines(tree, project, toml_file.items(table, name)))
+    for name in toml_file.table(content, "tool", "poetry", "group"):
+        table = toml_file.table(content, "tool", "poetry", "group", name, "dependencies")
+        yield name, list(locked.of_poetry(tree, project, table))
 
 
 def _direct(tree: Tree, project: str, content: dict[str, object]) -> Iterator[locked.Package]:
@@ -146,6 +175,7 @@ def _declared(tree: Tree, home: str, project: str, content: dict[str, object]) -
         "groups": _groups(content),
         "extras": _extras(content),
         "locked": all(each.version for each in packages.values()),
+        **({"apart": apart} if (apart := _apart(tree, project, content)) else {}),
     }
     details["installs_tree"] = bool(toml_file.table(content, "build-system")) or files == [config]
     return Way("pyproject", tuple(files), packages, details)

@@ -375,30 +375,61 @@ def problems() -> set[str]:
     return {line.strip() for line in run([UV, "pip", "check"]).stdout.splitlines() if line.startswith("The package")}
 
 
+def name(line: str) -> str:
+    """Return the name of a package, in its canonical form, of a line as `uv pip freeze` prints it."""
+    return re.sub(r"[-_.]+", "-", re.split(r"==| @ ", line)[0]).lower()
+
+
+def asked_for(locked: dict[str, str]) -> list[str]:
+    """Return what Berth itself asks for, of the entries of its lock: the others only came with it."""
+    return [entry.strip().partition("==")[0] for entry in locked.values() if re.search(r"#\s+(?:via )?-r ", entry)]
+
+
+def fitting(packages: list[str], theirs: list[str]) -> None:
+    """Install packages in versions that fit beside the project's, which stay as they are."""
+    with tempfile.TemporaryDirectory() as folder:
+        pinned = Path(folder) / "theirs.txt"
+        pinned.write_text("".join(f"{line}\n" for line in theirs if " @ " not in line))
+        done = run([UV, "pip", "install", "--quiet", f"--constraint={pinned}", *packages])
+    if done.returncode:
+        refuse(done.stdout.strip().splitlines()[-10:], "ours.txt")
+
+
+def refuse(conflicts: list[str], file: str) -> NoReturn:
+    """End the build, because nothing of what Berth adds fits beside the project's packages."""
+    fail(
+        *conflicts,
+        "The project's lock stays as it is, so Berth's package does not fit beside it:",
+        f"relock the project with one that fits, or take the package out of {Path(file).name}",
+    )
+
+
 def ours(options: argparse.Namespace) -> None:
     before, unfit = freeze(), problems()
-    there = {re.sub(r"[-_.]+", "-", re.split(r"==| @ ", line)[0]).lower() for line in before}
-    missing = {name: entry for name, entry in entries(Path(options.file).read_text()).items() if name not in there}
+    there = {name(line) for line in before}
+    missing = {key: entry for key, entry in entries(Path(options.file).read_text()).items() if key not in there}
     if not missing:
         return
     with tempfile.TemporaryDirectory() as folder:
         lock = Path(folder) / "ours.txt"
         lock.write_text("\n".join(missing.values()) + "\n")
         output([UV, "pip", "install", "--quiet", "--no-deps", "--require-hashes", f"--requirement={lock}"])
+    conflicts = sorted(problems() - unfit)
+    if conflicts:
+        added = sorted({name(line) for line in freeze()} - there)
+        say(f"{conflicts[0]}: what is added is resolved anew, to fit the project's lock")
+        output([UV, "pip", "uninstall", "--quiet", *added])
+        fitting(asked_for(missing), before)
+        conflicts = sorted(problems() - unfit)
     (VENV / ".lock").unlink(missing_ok=True)
     after = freeze()
     changed = sorted(set(before) - set(after))
     if changed:
         fail(f"packages of the project's lock would change: {', '.join(changed)}")
-    conflicts = sorted(problems() - unfit)
     if conflicts:
-        fail(
-            *conflicts,
-            "The project's lock stays as it is, so Berth's package does not fit beside it:",
-            f"relock the project with one that fits, or take the package out of {Path(options.file).name}",
-        )
-    added = " ".join(sorted(set(after) - set(before)))
-    say(f"{len(before)} packages of the project, unchanged; added: {added or 'none'}")
+        refuse(conflicts, options.file)
+    names = " ".join(sorted(set(after) - set(before)))
+    say(f"{len(before)} packages of the project, unchanged; added: {names or 'none'}")
 
 
 def tree(options: argparse.Namespace) -> None:

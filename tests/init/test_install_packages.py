@@ -1,0 +1,81 @@
+"""What the program that installs packages in a build does with those of Berth, on a virtualenv of its own."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.util
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+FILES = Path(__file__).parents[2] / "berth/init/files"
+
+
+def wheel(folder: Path, name: str, version: str, needs: str = "") -> str:
+    """Make a package without content, and return its hash."""
+    info = f"{name}-{version}.dist-info"
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    required = f"Requires-Dist: {needs}\n" if needs else ""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{required}")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def installer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return the program, with a virtualenv and an index that hold a few packages of ours only."""
+    monkeypatch.syspath_prepend(str(FILES))
+    spec = importlib.util.spec_from_file_location("install_packages", FILES / "install_packages.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    uv = Path(sys.executable).parent / "uv"
+    packages = tmp_path / "wheels"
+    packages.mkdir()
+    monkeypatch.setenv("UV_FIND_LINKS", str(packages))
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(module, "UV", str(uv))
+    monkeypatch.setattr(module, "VENV", tmp_path / "venv")
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, tmp_path / "venv"], check=True)
+    return module
+
+
+def test_what_is_added_gives_way_to_what_the_project_has_locked(
+    installer: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wheels = tmp_path / "wheels"
+    wheel(wheels, "base", "1.0")
+    wheel(wheels, "helper", "1.0", "base>=1")
+    newest = wheel(wheels, "helper", "2.0", "base>=2")
+    tool = wheel(wheels, "tool", "1.0", "helper")
+    output = installer.run([installer.UV, "pip", "install", "base==1.0"])
+    assert output.returncode == 0, output.stdout
+    lock = tmp_path / "ours.txt"
+    lock.write_text(
+        f"helper==2.0 \\\n    --hash=sha256:{newest}\n    # via tool\n"
+        f"tool==1.0 \\\n    --hash=sha256:{tool}\n    # via -r tool.in\n"
+    )
+    installer.ours(argparse.Namespace(file=str(lock)))
+    assert installer.freeze() == ["base==1.0", "helper==1.0", "tool==1.0"]
+    assert "resolved anew" in capsys.readouterr().err
+
+
+def test_what_fits_in_no_version_ends_the_build_with_the_cause(installer: ModuleType, tmp_path: Path) -> None:
+    wheels = tmp_path / "wheels"
+    wheel(wheels, "base", "1.0")
+    tool = wheel(wheels, "tool", "1.0", "base>=2")
+    assert installer.run([installer.UV, "pip", "install", "base==1.0"]).returncode == 0
+    lock = tmp_path / "ours.txt"
+    lock.write_text(f"tool==1.0 \\\n    --hash=sha256:{tool}\n    # via -r tool.in\n")
+    with pytest.raises(SystemExit) as ended:
+        installer.ours(argparse.Namespace(file=str(lock)))
+    assert "relock the project with one that fits, or take the package out of ours.txt" in str(ended.value)
+    assert installer.freeze() == ["base==1.0"]
