@@ -79,19 +79,26 @@ def _tried(project: Project, options: argparse.Namespace) -> Result:
     started = time.monotonic()
     root = options.folder / project.repository.replace("/", "-").lower().replace(".", "-")
     log = options.folder / f"{root.name}.log"
+    before: set[str] = set()
     with log.open("w", encoding="utf-8") as out:
         try:
             if not root.exists():
                 _fetch(project, root, options.mirror)
+            # What the mirror lacks is missing from the start.
+            before = _changed(root)
             level, reason = _steps(project, root, options, log, out)
         except subprocess.TimeoutExpired:
             level, reason = _level(log), f"not done after {LIMIT_S // 60} minutes"
         finally:
             subprocess.run(["docker", "compose", "down", "--volumes"], cwd=root, capture_output=True)
-    changed = subprocess.run(
-        ["git", "status", "--porcelain", "--untracked-files=no"], cwd=root, capture_output=True, text=True
-    )
-    return Result(project, level, (time.monotonic() - started) / 60, reason, str(len(changed.stdout.splitlines())))
+    changed = len(_changed(root) - before)
+    return Result(project, level, (time.monotonic() - started) / 60, reason, str(changed))
+
+
+def _changed(root: Path) -> set[str]:
+    """Return what `git status` says of tracked files."""
+    line = ["git", "status", "--porcelain", "--untracked-files=no"]
+    return set(subprocess.run(line, cwd=root, capture_output=True, text=True).stdout.splitlines())
 
 
 def _fetch(project: Project, root: Path, mirror: Path | None) -> None:

@@ -21,6 +21,9 @@ _MISSING = (
     re.compile(r"ImproperlyConfigured: .*?\b([A-Z][A-Z0-9]*_[A-Z0-9_]+)\b.*?(?:not|must|required)"),
 )  # fmt: skip
 
+_STEP = re.compile(r"#\d+ (?:\d+\.\d+ )?(.*)")
+_INSTALLER = "install-packages:"
+
 
 @dataclass(frozen=True)
 class Repair:
@@ -64,6 +67,19 @@ def reason(output: str) -> str:
         # Its own line says only that there are some.
         said = lines[lines.index("ERRORS:") + 1]
     return said[:400]
+
+
+def build_reason(output: str) -> str:
+    """Return why an image does not build: the last words of the program that installs packages, or of what failed."""
+    lines = [match[1].strip() for line in output.splitlines() if (match := _STEP.match(line))]
+    ours = [line.removeprefix(_INSTALLER).strip() for line in lines if line.startswith(_INSTALLER)]
+    last = next((line for line in reversed(lines) if not line.startswith("ERROR:")), "")
+    if last.startswith(_INSTALLER):
+        empty = max((number for number, line in enumerate(ours) if not line), default=-1)
+        return " ".join(ours[empty + 1 :][-3:])[:400]
+    if "Unable to locate package" in output:
+        return next(line for line in reversed(lines) if "Unable to locate package" in line)[:400]
+    return reason("\n".join(line for line in lines if not line.startswith("ERROR:")) or output)
 
 
 def meant(settings: Mapping[str, object] | None, database: str, name: str, user: str) -> str:

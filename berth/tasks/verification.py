@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from invoke import Context
 
-from berth import engines, env, process
+from berth import engines, env, process, terminal
 from berth.compose import lines, ps
 from berth.engines.docker.engine import Docker
 from berth.env import prepare
@@ -64,6 +64,12 @@ class _Trial:
             self._passed("L5", f"{', '.join(each.name for each in self.plan.workers)} run")
 
     def _image(self) -> None:
+        """Build; where nobody watches, what is printed is read, so that the last word is the cause."""
+        if not terminal.is_terminal():
+            answer = process.capture(self.engine.c, lines.build(()), cwd=self.root, env={"BUILDKIT_PROGRESS": "plain"})
+            if answer.returncode != 0:
+                print(answer.stdout + answer.stderr, file=sys.stderr, flush=True)
+                self._failed(f"the image does not build: {repairs.build_reason(answer.stdout + answer.stderr)}")
         try:
             self.engine.build(())
         except Refused as error:

@@ -68,3 +68,21 @@ def test_the_reason_of_a_failed_check_is_its_first_error() -> None:
 def test_the_reason_is_found_in_the_log_of_a_service() -> None:
     log = "app-1  | Traceback (most recent call last):\napp-1  | redis.exceptions.ConnectionError: Error 111\napp-1  | GET\n"
     assert repairs.reason(log) == "redis.exceptions.ConnectionError: Error 111"
+
+
+def test_the_reason_of_a_build_is_the_last_word_of_what_installs_packages() -> None:
+    output = (
+        "#21 2.7 error: Failed to build `x==1`\n#21 2.7 install-packages: fatal error: y.h: No such file\n"
+        "#21 2.7 install-packages: \n#21 2.7 install-packages: x has no wheel, and its build needs y.h:\n"
+        "#21 2.7 install-packages: name the Debian package that has it\n"
+        '#21 ERROR: process "/bin/sh -c python3" did not complete successfully: exit code: 1\n------\n'
+        " > [app packages-dev 4/5] RUN python3:\n------\nfailed to solve: process\n"
+    )
+    assert (
+        repairs.build_reason(output) == "x has no wheel, and its build needs y.h: name the Debian package that has it"
+    )
+
+
+def test_the_reason_of_a_build_is_the_error_of_the_command_that_fails() -> None:
+    output = "#9 1.0 Traceback (most recent call last):\n#9 1.0 KeyError: 'A'\n#9 ERROR: process did not complete\n"
+    assert repairs.build_reason(output) == "KeyError: 'A'"
