@@ -9,13 +9,15 @@ from berth.errors import Refused
 from berth.init import answers as asked
 from berth.init import databases, installing, python_choice, serving, variables
 from berth.init.databases import Choice
-from berth.init.plan import Node, Plan
+from berth.init.plan import Plan
 from berth.init.reading import place, table, text, version, words
 from berth.init.state import FOLDERS
 from berth.inspect import Facts
 from berth.project import TASKS
 
 Names = Mapping[str, str] | None
+NO_PAGE = re.compile(r"^/ws/|metrics|nginx|uwsgi|[{}$]")
+"""What a probe of theirs asks a web socket or another server for."""
 LIKELY_PATHS = ("/admin/login/", "/", "/accounts/login/", "/login/", "/api/")
 
 
@@ -29,6 +31,7 @@ def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], nam
     :raises Refused: Berth cannot run the project; the message says why, and what to do.
     """
     manage = _manage(facts)
+    _check_examples(facts)
     database = databases.decide(facts, answers)
     served = serving.decide(facts, database)
     settings = _settings(facts, answers)
@@ -57,7 +60,6 @@ def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], nam
         workers=served.workers,
         celery_app=served.celery_app,
         variables=found,
-        node=_node(facts),
         static_root=bool(table(facts.value("setting.STATIC_ROOT"))),
         whitenoise=bool(facts.value("whitenoise")),
         health_path=candidates[0],
@@ -67,7 +69,7 @@ def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], nam
         db_name=database.name or _identifier(name),
         db_user=database.user or _identifier(name),
         backend=database.backend,
-        remarks=(*_local_remarks(facts), *database.remarks, *served.remarks, *remarks),
+        remarks=(*_local_remarks(facts), *_front_end(facts), *database.remarks, *served.remarks, *remarks),
     )
 
 
@@ -90,6 +92,17 @@ def _check_settings(facts: Facts, database: Choice, settings: str) -> None:
             f"cannot, because {settings} holds classes (django-configurations), which no file beside it can "
             "extend: let DATABASES of that class read DB_NAME, DB_USER, DB_PASSWORD and DB_HOST from the environment"
         )
+
+
+def _check_examples(facts: Facts) -> None:
+    """:raises Refused: the project does not start without a file that is made from an example."""
+    for fact in facts:
+        value = table(fact.value) if fact.name == "settings.example" else {}
+        if wanted := text(value.get("wanted_at")):
+            raise Refused(
+                f"cannot, because {wanted} imports {value['becomes']}, which is not there: type "
+                f"`cp {value['file']} {value['becomes']}`, fill it in, and type `berth init` again"
+            )
 
 
 def questions(facts: Facts) -> list[asked.Question]:
@@ -125,18 +138,24 @@ def _health(facts: Facts, answers: Mapping[str, str]) -> tuple[str, ...]:
     fact = facts.get("probe")
     if fact is not None and fact.value:
         found += [str(fact.value), *(str(each.value) for each in fact.alternatives)]
-    return tuple(dict.fromkeys(each for each in (*found, *LIKELY_PATHS) if each.startswith("/")))
+    plain = [each for each in found if each.startswith("/") and not NO_PAGE.search(each)]
+    return tuple(dict.fromkeys((*plain, *LIKELY_PATHS)))
 
 
-def _node(facts: Facts) -> Node | None:
+def _front_end(facts: Facts) -> list[str]:
+    """Say what builds a front end, which is not done here."""
     fact = facts.get("node")
     value = table(fact.value if fact else None)
-    if not text(value.get("build")):
-        return None
-    return Node(
-        text(value.get("folder")) or ".", text(value.get("manager")) or "npm", text(value.get("lock")),
-        text(value.get("build")), text(value.get("node")),
-    )  # fmt: skip
+    if fact is None or fact.certainty != "certain" or not text(value.get("build")):
+        return []
+    manager, folder = text(value.get("manager")) or "npm", text(value.get("folder")) or "."
+    install = "ci" if manager == "npm" and value.get("lock") else "install"
+    line = f"{manager} {install} && {manager} run {text(value.get('build'))}"
+    line = line if folder == "." else f"(cd {folder} && {line})"
+    return [
+        f"{fact.origin}: the front end is not built by Berth; where pages need it, type `{line}` before `up` and "
+        "`build --prod`, which take its output from the checkout"
+    ]
 
 
 def _import_paths(paths: Collection[str], django: str) -> tuple[str, ...]:
@@ -172,10 +191,18 @@ def _identifier(name: str) -> str:
 
 
 def _local_remarks(facts: Facts) -> list[str]:
-    return [
-        f"{fact.origin} imports {fact.value}, which each developer makes by hand: the services run without it"
-        for fact in facts
-        if fact.name == "settings.local"
-    ] + [f"the project's packages hold no Django ({place(facts.get('requirements'))})"] * (
-        not version(facts, "django") and bool(facts.get("requirements"))
-    )
+    """Say of settings that are made by hand that they are not there, and of packages that Django is none of them."""
+    found = []
+    for fact in facts:
+        if fact.name == "settings.local":
+            found.append(
+                f"{fact.origin} reads {fact.value}, which each developer makes by hand: the services run without it"
+            )
+        elif fact.name == "settings.example":
+            file, becomes = (text(table(fact.value).get(name)) for name in ("file", "becomes"))
+            found.append(
+                f"{becomes} is not there: where the project needs it, type `cp {file} {becomes}`, and fill it in"
+            )
+    if facts.get("requirements") and not version(facts, "django"):
+        found.append(f"the project's packages hold no Django ({place(facts.get('requirements'))})")
+    return found

@@ -114,24 +114,6 @@ class Variable:
 
 
 @dataclass(frozen=True)
-class Node:
-    """A front end that is built before static files are collected.
-
-    :param folder: of package.json, below the repository's root.
-    :param manager: npm, yarn or pnpm.
-    :param lock: its lock file, below the repository's root; "" when there is none.
-    :param script: of package.json.
-    :param version: of Node; "" when no file names one.
-    """
-
-    folder: str
-    manager: str
-    lock: str
-    script: str
-    version: str = ""
-
-
-@dataclass(frozen=True)
 class Plan:
     """All that was decided.
 
@@ -184,7 +166,6 @@ class Plan:
     workers: tuple[Worker, ...]
     celery_app: str
     variables: tuple[Variable, ...]
-    node: Node | None
     static_root: bool
     whitenoise: bool
     health_path: str

@@ -33,10 +33,12 @@ class Record:
     """What was recorded.
 
     :param settings: what Django's settings say once all is imported; None when they could not be loaded.
+    :param paths: of the project, as far as they take no argument.
     """
 
     variables: Mapping[str, Read] = field(default_factory=dict)
     settings: Mapping[str, object] | None = None
+    paths: tuple[str, ...] = ()
 
 
 def command(manage: str, *words: str) -> list[str]:
@@ -51,4 +53,4 @@ def parse(output: str) -> Record:
         return Record()
     report = json.loads(said.removeprefix(MARK))
     variables = {name: Read(each["set"], each["default"], each["where"]) for name, each in report["variables"].items()}
-    return Record(variables, report["settings"])
+    return Record(variables, report["settings"], tuple(report["paths"]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from berth.init.variables import made_up
@@ -23,6 +23,10 @@ _MISSING = (
 
 _STEP = re.compile(r"#\d+ (?:\d+\.\d+ )?(.*)")
 _INSTALLER = "install-packages:"
+_CHANGES = re.compile(r"log-?out|sign-?out|delete|remove|reset|webhook|callback|cron|sync|stream|events?\b|sse|ws\b")
+_TELLS = re.compile(r"health|alive|ready|ping|status|login|sign-?in|docs|schema|swagger|about|robots|version", re.I)
+MORE_PATHS = 30
+"""Of the project's own, besides the likely ones."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def reason(output: str) -> str:
 
 def build_reason(output: str) -> str:
     """Return why an image does not build: the last words of the program that installs packages, or of what failed."""
-    lines = [match[1].strip() for line in output.splitlines() if (match := _STEP.match(line))]
+    lines = [str(match[1]).strip() for line in output.splitlines() if (match := _STEP.match(line))]
     ours = [line.removeprefix(_INSTALLER).strip() for line in lines if line.startswith(_INSTALLER)]
     last = next((line for line in reversed(lines) if not line.startswith("ERROR:")), "")
     if last.startswith(_INSTALLER):
@@ -80,6 +84,16 @@ def build_reason(output: str) -> str:
     if "Unable to locate package" in output:
         return next(line for line in reversed(lines) if "Unable to locate package" in line)[:400]
     return reason("\n".join(line for line in lines if not line.startswith("ERROR:")) or output)
+
+
+def pages(likely: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Return the paths that are asked for one after another: the likely ones, then what else the project has.
+
+    :param known: as recorded; a GET of one must change nothing.
+    """
+    harmless = [path for path in known if not _CHANGES.search(path)]
+    telling = [path for path in harmless if _TELLS.search(path)]
+    return tuple(dict.fromkeys([*likely, *(*telling, *harmless)[:MORE_PATHS]]))
 
 
 def meant(settings: Mapping[str, object] | None, database: str, name: str, user: str) -> str:

@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from packaging.version import InvalidVersion, Version
+
 from berth import __version__
 from berth.errors import Refused
 from berth.init import changelog
@@ -77,6 +79,19 @@ def load(text: str, path: str) -> State:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Refused(f"{path} is not what `berth init` writes ({error}): take it back from git") from None
+
+
+def check_version(known: State, state_path: str) -> None:
+    """:raises Refused: the state is of a Berth that is newer than this one, or of none."""
+    try:
+        is_newer = Version(known.version) > Version(__version__)
+    except InvalidVersion:
+        raise Refused(f"{state_path} names no version of Berth ({known.version}): take it back from git") from None
+    if is_newer:
+        raise Refused(
+            f"{state_path} was written by Berth {known.version}, and this is {__version__}, which is older: "
+            f"install Berth {known.version} or newer"
+        )
 
 
 def digest(text: str) -> str:

@@ -12,12 +12,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from packaging.version import InvalidVersion, Version
-
 from berth import __version__
 from berth.errors import Refused
 from berth.init import comparing, writing
-from berth.init.state import State
 from berth.init.writing import BESIDE
 
 Merge = Callable[[bytes, bytes, bytes], "bytes | None"]
@@ -43,19 +40,6 @@ class Outcome(NamedTuple):
     before: bytes | None
     after: bytes | None
     why: str = ""
-
-
-def check_version(known: State, state_path: str) -> None:
-    """:raises Refused: the state is of a Berth that is newer than this one, or of none."""
-    try:
-        is_newer = Version(known.version) > Version(__version__)
-    except InvalidVersion:
-        raise Refused(f"{state_path} names no version of Berth ({known.version}): take it back from git") from None
-    if is_newer:
-        raise Refused(
-            f"{state_path} was written by Berth {known.version}, and this is {__version__}, which is older: "
-            f"install Berth {known.version} or newer, and type `berth upgrade` again"
-        )
 
 
 def outcomes(root: Path, old: Mapping[str, str], new: Mapping[str, str], merge: Merge) -> list[Outcome]:

@@ -23,11 +23,16 @@ def content(path: Path) -> bytes | None:
 
 
 def recall(root: Path) -> tuple[State | None, str]:
-    """Return what an earlier run has written, and the path of its state file; None and "" when there was none."""
+    """Return what an earlier run has written, and the path of its state file; None and "" when there was none.
+
+    :raises Refused: it is not to be read, or a newer Berth has written it.
+    """
     for folder in state.FOLDERS:
         path = f"{folder}/{state.NAME}"
         if (root / path).is_file():
-            return state.load((root / path).read_text(encoding="utf-8"), path), path
+            known = state.load((root / path).read_text(encoding="utf-8"), path)
+            state.check_version(known, path)
+            return known, path
     return None, ""
 
 

@@ -11,6 +11,7 @@ from berth.inspect import (
     compose_file,
     database,
     entry,
+    examples,
     node,
     own_files,
     postgres,
@@ -80,6 +81,7 @@ class _Project:
         for fact in self.entry.facts:
             yield chosen.get(fact.name, fact)
         yield from settings_facts.missing_facts(self.scopes, self.settings)
+        yield from examples.find(self.sources, self.entry.roots, self.settings, self.development)
         yield from self.requirements.facts
         yield from python_version.find(self.tree, self.entry.folder, self.requirements)
         yield from settings_facts.package_facts(self.requirements.packages)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
+from berth.inspect import examples
 from berth.inspect.evaluation import UNKNOWN, Evaluator
 from berth.inspect.locked import Packages
 from berth.inspect.model import Alternative, Certainty, Fact, Place, Value
@@ -64,7 +65,8 @@ def missing_facts(scopes: Scopes, settings: Sequence[Scope]) -> list[Fact]:
     """
     facts: dict[str, Fact] = {}
     for scope in settings:
-        for name, place in scope.missing:
+        by_name = examples.read_by_name(scopes.sources.tree, [scope], scopes.sources)
+        for name, place in (*scope.missing, *by_name):
             first = name.partition(".")[0]
             own = (
                 not first

@@ -82,7 +82,6 @@ def upgrade(c: Context, folder: list[str], answer: list[str], dry_run: bool = Fa
             f"nothing in {root} was written by `berth init`, or its {state.NAME} is gone: type `berth upgrade FOLDER`, "
             f"or take {state.FOLDERS[0]}/{state.NAME} back from git"
         )
-    upgrading.check_version(known, state_path)
     if not merging.is_repository(c, root):
         raise Refused(f"{root} is in no git repository, which is what takes an upgrade back: type `git init`, commit")
     given = {**known.answers, **flow.given_answers("", answer)}

@@ -53,10 +53,11 @@ class _Trial:
         servers = [each.name for each in self.plan.services]
         if servers:
             self.engine.up(servers)
-        self._engine_is_meant(record.parse(self._manage("check", recorded=True)))
+        found = record.parse(self._manage("check", recorded=True))
+        self._engine_is_meant(found)
         self._manage("migrate", "--noinput")
         self._passed("L3", f"check and migrate pass on {self.plan.database}, as the owner of the database")
-        path = self._page()
+        path = self._page(found.paths)
         self._passed("L4", f"{path} answers 200")
         self.engine.up(())
         print(ps.table(self.engine.stack(), self.engine.containers()))
@@ -134,11 +135,11 @@ class _Trial:
                 file=sys.stderr,
             )
 
-    def _page(self) -> str:
+    def _page(self, known: Sequence[str]) -> str:
         """Return the first of the likely paths that answers 200, which becomes HEALTH_PATH."""
         self.engine.up(("app",), wait=False)
         said: list[str] = []
-        for path in self.plan.health_candidates:
+        for path in repairs.pages(self.plan.health_candidates, known):
             answer = self._ask(path)
             if answer == "":
                 self._keep_path(path)

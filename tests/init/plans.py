@@ -13,7 +13,7 @@ def plan(**other: Any) -> Plan:
         "name": "shop", "folder": "docker", "env_template": ".env.template", "env_file": ".env", "django": ".",
         "manage": "manage.py", "import_paths": (), "settings": "shop.settings", "prod_settings": "shop.settings",
         "wsgi": "shop.wsgi", "serve_asgi": False, "python": "3.13", "install": Install("uv", ".", ("uv.lock",)),
-        "debian": (), "services": (), "workers": (), "variables": (), "node": None, "static_root": False,
+        "debian": (), "services": (), "workers": (), "variables": (), "static_root": False,
         "whitenoise": False, "health_path": "/", "health_candidates": (), "database": "postgresql",
     }  # fmt: skip
     names = Plan.__dataclass_fields__

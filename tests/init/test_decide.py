@@ -192,3 +192,33 @@ def test_packages_come_from_the_file_that_the_project_has(tmp_path: Path, format
 def test_a_folder_without_manage_py_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"no manage\.py"):
         plan(tmp_path, {"README.md": "nothing\n"})
+
+
+def test_a_front_end_is_said_to_be_built_by_hand(tmp_path: Path) -> None:
+    package = '{"scripts": {"build": "vite build"}, "dependencies": {"vue": "3"}}'
+    more = {**shapes.REQUIREMENTS, "ui/package.json": package, "ui/package-lock.json": "{}"}
+    made = plan(tmp_path, shapes.project(shapes.URL, more=more))
+    assert [each for each in made.remarks if "(cd ui && npm ci && npm run build)" in each]
+
+
+def test_settings_that_are_made_from_an_example_are_asked_for_with_the_line_to_type(tmp_path: Path) -> None:
+    settings = f"{shapes.URL}\nfrom shop import configuration\n"
+    more = {**shapes.REQUIREMENTS, "shop/configuration_example.py": "A = 1\n"}
+    with pytest.raises(Refused, match=re.escape("`cp shop/configuration_example.py shop/configuration.py`")):
+        plan(tmp_path, shapes.project(settings, more=more))
+    (tmp_path / "shop/configuration.py").write_text("A = 1\n")
+    assert plan(tmp_path, {}).database == "postgresql"
+
+
+def test_settings_module_of_which_there_is_only_an_example_is_asked_for(tmp_path: Path) -> None:
+    files = shapes.project(shapes.URL, more=shapes.REQUIREMENTS)
+    files["shop/settings.py.sample"] = files.pop("shop/settings.py")
+    with pytest.raises(Refused, match=re.escape("`cp shop/settings.py.sample shop/settings.py`")):
+        plan(tmp_path, files)
+
+
+def test_an_example_that_nothing_insists_on_is_a_remark(tmp_path: Path) -> None:
+    settings = f"{shapes.URL}\ntry:\n    from shop.local_settings import *\nexcept ImportError:\n    pass\n"
+    more = {**shapes.REQUIREMENTS, "shop/local_settings.example.py": "A = 1\n"}
+    remarks = plan(tmp_path, shapes.project(settings, more=more)).remarks
+    assert any("`cp shop/local_settings.example.py shop/local_settings.py`" in each for each in remarks)

@@ -364,8 +364,9 @@ execute_from_command_line(sys.argv)
 """
 
 
-def recorded(folder: Path, **variables: str) -> tuple[int, record.Record, str]:
-    (folder / "shop_settings.py").write_text(SETTINGS)
+def recorded(folder: Path, settings: str = SETTINGS, **variables: str) -> tuple[int, record.Record, str]:
+    if settings:
+        (folder / "shop_settings.py").write_text(settings)
     (folder / "manage.py").write_text(MANAGE)
     words = record.command("manage.py", "check")
     made = subprocess.run(
@@ -391,6 +392,20 @@ def test_a_missing_variable_is_recorded_though_the_settings_cannot_be_loaded(tmp
     assert code != 0
     assert found.variables["SECRET_KEY"] == record.Read(False, False, f"{tmp_path}/shop_settings.py:5")
     assert found.settings is None
+
+
+def test_paths_that_take_no_argument_are_recorded(tmp_path: Path) -> None:
+    urls = """
+from django.http import HttpResponse
+from django.urls import include, path, re_path
+view = lambda request, **more: HttpResponse()
+api = [path("ping/", view), path("item/<int:key>/", view)]
+urlpatterns = [path("api/", include(api)), re_path(r"^about/$", view), re_path(r"^(x|y)/$", view), path("", view)]
+"""
+    (tmp_path / "shop_urls.py").write_text(urls)
+    (tmp_path / "shop_settings.py").write_text(SETTINGS + 'ROOT_URLCONF = "shop_urls"\nINSTALLED_APPS = []\n')
+    _, found, _ = recorded(tmp_path, settings="", SECRET_KEY="k")
+    assert found.paths == ("/api/ping/", "/about/", "/")
 
 
 def test_output_without_a_record_is_no_record() -> None:

@@ -86,3 +86,8 @@ def test_the_reason_of_a_build_is_the_last_word_of_what_installs_packages() -> N
 def test_the_reason_of_a_build_is_the_error_of_the_command_that_fails() -> None:
     output = "#9 1.0 Traceback (most recent call last):\n#9 1.0 KeyError: 'A'\n#9 ERROR: process did not complete\n"
     assert repairs.build_reason(output) == "KeyError: 'A'"
+
+
+def test_pages_of_the_project_are_asked_for_behind_the_likely_ones() -> None:
+    known = ("/logout/", "/shop/", "/health/", "/item/delete/")
+    assert repairs.pages(("/admin/login/", "/"), known) == ("/admin/login/", "/", "/health/", "/shop/")

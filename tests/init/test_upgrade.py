@@ -216,10 +216,11 @@ def test_where_nothing_was_written_an_upgrade_says_so(shop: Shop, wheels: Wheels
 def test_a_state_of_a_newer_berth_is_left_alone(shop: Shop, wheels: Wheels) -> None:
     shop.ok(wheels.this, "init")
     before = shop.contents()
-    done = shop.berth(wheels.patched, "upgrade")
-    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
-    assert "which is older: install Berth" in done.stderr
-    assert shop.contents() == before
+    for words in (("upgrade",), ("init",), ("init", "--check"), ("init", "--remove")):
+        done = shop.berth(wheels.patched, *words)
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+        assert "which is older: install Berth" in done.stderr
+        assert shop.contents() == before
 
 
 def test_without_git_nothing_is_upgraded(shop: Shop, wheels: Wheels) -> None:

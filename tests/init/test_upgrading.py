@@ -15,7 +15,7 @@ from invoke import Context
 
 from berth import __version__
 from berth.errors import Refused
-from berth.init import merging, upgrading, writing
+from berth.init import merging, state, upgrading, writing
 from berth.init.state import State
 from berth.init.upgrading import BESIDE, Outcome
 
@@ -232,9 +232,9 @@ def _fail_after(writes: int, patched: pytest.MonkeyPatch) -> None:
 
 def test_a_state_of_a_newer_berth_is_refused() -> None:
     with pytest.raises(Refused, match=rf"was written by Berth 99\.0, and this is {__version__}, which is older"):
-        upgrading.check_version(State("99.0", {}, {}), STATE)
+        state.check_version(State("99.0", {}, {}), STATE)
 
 
 def test_a_state_without_a_version_is_refused() -> None:
     with pytest.raises(Refused, match="take it back from git"):
-        upgrading.check_version(State("?", {}, {}), STATE)
+        state.check_version(State("?", {}, {}), STATE)

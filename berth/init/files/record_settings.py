@@ -8,7 +8,7 @@ while it starts is anybody's guess; where REPORT is `-`, as one line of its own 
 
 REPORT holds `variables`: for each name that was asked for, `set` (it is in the environment), `default` (there was a
 second choice), and `where` (the line that asked first); and `settings`, or null when they could not be loaded: no
-password and no key is among them.
+password and no key is among them; and `paths`, the project's own that take no argument.
 """
 
 from __future__ import annotations
@@ -93,6 +93,27 @@ def settings() -> dict[str, Any] | None:
     return report
 
 
+def paths() -> list[str]:
+    """Return the paths of the project that take no argument; none, where they could not be read."""
+    found: list[str] = []
+
+    def walk(patterns: Any, before: str) -> None:
+        for each in patterns:
+            text = before + re.sub(r"^\^|\$$|\\Z$", "", str(each.pattern))
+            if re.search(r"[<>()\[\]\\*+?|^$%]", text) or getattr(each, "app_name", "") in {"admin", "djdt"}:
+                continue
+            if hasattr(each, "url_patterns"):
+                walk(each.url_patterns, text)
+            elif f"/{text}" not in found:
+                found.append(f"/{text}")
+
+    try:
+        walk(sys.modules["django.urls"].get_resolver().url_patterns, "")
+    except Exception:  # whatever the project's modules raise
+        return []
+    return found
+
+
 def main() -> None:
     target, manage = sys.argv[1], sys.argv[2]
     sys.argv = sys.argv[2:]
@@ -103,7 +124,7 @@ def main() -> None:
         runpy.run_path(manage, run_name="__main__")
     finally:
         os.environ = RAW  # noqa: B003
-        report = {"variables": dict(sorted(FOUND.items())), "settings": settings()}
+        report = {"variables": dict(sorted(FOUND.items())), "settings": settings(), "paths": paths()}
         text = json.dumps(report, default=str)
         if target == "-":
             print(f"\n{MARK}{text}", flush=True)
