@@ -114,23 +114,42 @@ def _of_node(node: ast.expr, origin: Assignment, evaluator: Evaluator, parts: li
         variables = _of_function(node, evaluator, scope)
         if variables:
             yield Database(place, None, "", "computed", variables, {}, conditions)
+        else:
+            yield from _returned(node, evaluator, scope, conditions)
 
 
 def _of_function(node: ast.Call, evaluator: Evaluator, scope: Scope) -> dict[str, list[str]]:
     """Return the variables that a function of the project reads, by the field that the end of the name speaks of."""
+    found: dict[str, list[str]] = {}
+    for each, home in _functions(node, evaluator, scope):
+        for read in reads(each, home.dialect):
+            part = next((part for part, pattern in ENDINGS if pattern.search(read.name.upper())), "OTHER")
+            found.setdefault(part, [])
+            found[part] += [read.name] if read.name not in found[part] else []
+    return found
+
+
+def _returned(node: ast.Call, evaluator: Evaluator, scope: Scope, conditions: tuple[str, ...]) -> Iterator[Database]:
+    """Give the database that a function makes of what the module has read: the literal that most variables drive."""
+    made = []
+    for each, home in _functions(node, evaluator, scope):
+        for inner in ast.walk(each):
+            if isinstance(inner, ast.Dict) and (fields := dict(_fields(inner, evaluator, home))).get("ENGINE"):
+                made.append(_separate(fields, Place(home.file, inner.lineno), conditions))
+    driven = [each for each in made if each.variables]
+    yield from sorted(driven, key=lambda each: -len(each.variables))[:1]
+
+
+def _functions(node: ast.Call, evaluator: Evaluator, scope: Scope) -> Iterator[tuple[ast.FunctionDef, Scope]]:
+    """Give the function of the project that is called, with the names around it."""
     name = dotted(node.func)
     home = scope
     if name in scope.imported:
         file, name = scope.imported[name]
         home = evaluator.scopes.load(file)
-    found: dict[str, list[str]] = {}
     for each in ast.walk(evaluator.scopes.sources.parse(home.file)):
         if isinstance(each, ast.FunctionDef) and each.name == name:
-            for read in reads(each, home.dialect):
-                part = next((part for part, pattern in ENDINGS if pattern.search(read.name.upper())), "OTHER")
-                found.setdefault(part, [])
-                found[part] += [read.name] if read.name not in found[part] else []
-    return found
+            yield each, home
 
 
 def _is_text(node: ast.expr, scope: Scope) -> bool:

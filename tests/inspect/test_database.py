@@ -206,3 +206,23 @@ def test_databases_of_development_are_told_apart(with_settings: Made) -> None:
     production, development = found.value("database"), found.value("database.development")
     assert isinstance(production, dict) and isinstance(development, dict)
     assert (production["engine"], development["engine"]) == ("postgresql", "sqlite")
+
+
+def test_database_that_a_function_makes_of_what_the_module_has_read_is_driven_by_those_variables(
+    with_settings: Made,
+) -> None:
+    code = """
+        import os
+        ENGINE = os.getenv("DB_ENGINE")
+        PG_HOST = os.getenv("PG_HOST")
+        PG_NAME = os.getenv("PG_DB")
+        def made():
+            if not PG_HOST:
+                return {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3"}}
+            return {"default": {"ENGINE": ENGINE or "django.db.backends.sqlite3", "HOST": PG_HOST, "NAME": PG_NAME}}
+        DATABASES = made()
+    """
+    files = {".env.example": "DB_ENGINE=django.db.backends.postgresql\n"}
+    fact, value = database(with_settings(code, files))
+    assert (fact.certainty, value["engine"], value["default_engine"]) == ("likely", "postgresql", "sqlite")
+    assert value["variables"] == {"ENGINE": ["DB_ENGINE"], "HOST": ["PG_HOST"], "NAME": ["PG_DB"]}
