@@ -96,6 +96,22 @@ def pages(likely: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*likely, *(*telling, *harmless)[:MORE_PATHS]]))
 
 
+def no_page(answers: Sequence[str], logs: str) -> str:
+    """Return why no page answers 200.
+
+    :param answers: one line of each path, as `GET /: HTTP/1.1 404 Not Found`.
+    :param logs: of the server.
+    """
+    if any(" 500 " in answer for answer in answers):
+        return f"the pages fail: {reason(logs)}"
+    if "Invalid HTTP_HOST header" in logs:
+        return "ALLOWED_HOSTS of the settings does not name localhost: add it there, or let it read a variable"
+    if not any("HTTP/" in answer for answer in answers):
+        return f"the server does not answer: {reason(logs)}"
+    codes = ", ".join(re.sub(r"^GET (\S+): HTTP/\S+ (\d+).*", r"\1 \2", answer) for answer in answers[:6])
+    return f"no page answers 200 ({codes}): type `berth init --remove`, and `berth init --answer health_path=/PATH`"
+
+
 def meant(settings: Mapping[str, object] | None, database: str, name: str, user: str) -> str:
     """Return what is wrong with the database of the settings, "" when it is the one that was meant.
 

@@ -139,20 +139,19 @@ class _Trial:
         """Return the first of the likely paths that answers 200, which becomes HEALTH_PATH."""
         self.engine.up(("app",), wait=False)
         said: list[str] = []
+        end = time.monotonic() + SERVER_S
         for path in repairs.pages(self.plan.health_candidates, known):
-            answer = self._ask(path)
+            answer = self._ask(path, end)
             if answer == "":
                 self._keep_path(path)
                 return path
             said.append(answer)
         logs = process.capture(self.engine.c, lines.logs(["app"], tail=LINES), cwd=self.root).stdout
         print("\n".join([*said, "the last lines of app:", logs]), file=sys.stderr)
-        if any(" 500 " in answer for answer in said):
-            self._failed(f"the pages fail: {repairs.reason(logs)}")
-        self._failed("no page answers 200: type `berth init --remove`, and `berth init --answer health_path=/PATH`")
+        self._failed(repairs.no_page(said, logs))
 
-    def _ask(self, path: str) -> str:
-        end = time.monotonic() + SERVER_S
+    def _ask(self, path: str, end: float) -> str:
+        """Return why a path does not answer 200, "" when it does; a server that starts is waited for until ``end``."""
         while True:
             answer = self.engine.read("app", ["env", f"HEALTH_PATH={path}", "check-http.sh"])
             if answer.returncode == 0:

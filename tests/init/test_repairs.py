@@ -91,3 +91,20 @@ def test_the_reason_of_a_build_is_the_error_of_the_command_that_fails() -> None:
 def test_pages_of_the_project_are_asked_for_behind_the_likely_ones() -> None:
     known = ("/logout/", "/shop/", "/health/", "/item/delete/")
     assert repairs.pages(("/admin/login/", "/"), known) == ("/admin/login/", "/", "/health/", "/shop/")
+
+
+@pytest.mark.parametrize(
+    ("answers", "logs", "said"),
+    [
+        (["GET /: HTTP/1.1 404 Not Found"], "", "no page answers 200 (/ 404)"),
+        (
+            ["GET /: HTTP/1.1 500 Error", "GET /a: HTTP/1.1 404 No"],
+            "app | KeyError: 'a'",
+            "the pages fail: KeyError: 'a'",
+        ),
+        (["GET /: HTTP/1.1 400 Bad Request"], "Invalid HTTP_HOST header: 'localhost'", "ALLOWED_HOSTS"),
+        (["nothing answers HTTP on port 8000"], "app | ImportError: b", "the server does not answer: ImportError: b"),
+    ],
+)
+def test_why_no_page_answers_is_said_in_one_sentence(answers: list[str], logs: str, said: str) -> None:
+    assert repairs.no_page(answers, logs).startswith(said)
