@@ -15,6 +15,7 @@ KNOWN = {
     "python": "the version of Python, as 3.13",
     "requirements": "the file that the packages are installed from, below the root",
     "health_path": "a path that answers 200",
+    "health_host": "the host name that the health check asks for, one of ALLOWED_HOSTS",
 }
 """Every answer there is; init asks for a few of them only, the others have a default that is rarely wrong."""
 VARIABLE = "variable."

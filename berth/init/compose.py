@@ -181,6 +181,7 @@ def _app(plan: Plan) -> str:
         + _depends(plan)
         + "    environment:\n      <<: *app-environment\n"
         + f"      HEALTH_PATH: ${{HEALTH_PATH:-{plan.health_path}}}\n"
+        + f"      HEALTH_HOST: {plan.health_host}\n" * bool(plan.health_host)
         + "    ports:\n"
         + '      - {target: 8000, published: "${APP_PUBLISHED_PORT:-8000}", host_ip: 127.0.0.1, app_protocol: http}\n'
         + HEALTH

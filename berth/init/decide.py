@@ -31,7 +31,7 @@ def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], nam
     :raises Refused: Berth cannot run the project; the message says why, and what to do.
     """
     manage = _manage(facts)
-    _check_examples(facts)
+    _check(facts)
     database = databases.decide(facts, answers)
     served = serving.decide(facts, database)
     settings = _settings(facts, answers)
@@ -46,9 +46,8 @@ def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], nam
         django=folder,
         manage="manage.py" if folder == "." else manage[len(folder) + 1 :],
         import_paths=_import_paths(paths, folder),
-        settings="berth_settings" if own_settings else settings,
-        prod_settings=text(facts.value("settings.production")) or settings,
-        base_settings=settings if own_settings else "",
+        local_redis=own_settings and any(table(facts.value(name)).get("local") for name in ("caches", "channels")),
+        **_modules(facts, settings, own_settings),
         configuration=text(facts.value("django_configuration")),
         wsgi=text(facts.value("wsgi")),
         asgi=text(facts.value("asgi")),
@@ -64,12 +63,13 @@ def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], nam
         whitenoise=bool(facts.value("whitenoise")),
         health_path=candidates[0],
         health_candidates=candidates,
+        health_host=answers.get("health_host", ""),
         database=database.kind,
         driver=database.driver,
         db_name=database.name or _identifier(name),
         db_user=database.user or _identifier(name),
         backend=database.backend,
-        remarks=(*_local_remarks(facts), *_front_end(facts), *database.remarks, *served.remarks, *remarks),
+        remarks=(*_remarks(facts), *database.remarks, *served.remarks, *remarks),
     )
 
 
@@ -94,6 +94,21 @@ def _check_settings(facts: Facts, database: Choice, settings: str) -> None:
         )
 
 
+def _modules(facts: Facts, settings: str, own: bool) -> dict[str, str]:
+    """Return the settings modules: of development, of production, and that which one of ours imports."""
+    return {
+        "settings": "berth_settings" if own else settings,
+        "prod_settings": text(facts.value("settings.production")) or settings,
+        "base_settings": settings if own else "",
+    }
+
+
+def _check(facts: Facts) -> None:
+    """:raises Refused: the settings cannot be read as they are."""
+    _check_examples(facts)
+    _check_readable(facts)
+
+
 def _check_examples(facts: Facts) -> None:
     """:raises Refused: the project does not start without a file that is made from an example."""
     for fact in facts:
@@ -102,6 +117,19 @@ def _check_examples(facts: Facts) -> None:
             raise Refused(
                 f"cannot, because {wanted} imports {value['becomes']}, which is not there: type "
                 f"`cp {value['file']} {value['becomes']}`, fill it in, and type `berth init` again"
+            )
+
+
+def _check_readable(facts: Facts) -> None:
+    """:raises Refused: the settings are in a Python that is newer than the one that reads them."""
+    names = [str(facts.value(f"settings.{each}") or "").replace(".", "/") for each in ("development", "production")]
+    for fact in facts:
+        stem = fact.origin.file.removesuffix(".py").removesuffix("/__init__")
+        is_unread = fact.name == "problem" and str(fact.value).startswith("is no Python")
+        if is_unread and any(stem.endswith(name) for name in names if name):
+            raise Refused(
+                f"cannot, because {fact.origin} {fact.value}: install Berth with the Python of the project, as in "
+                "`uv tool install --python 3.14`"
             )
 
 
@@ -190,7 +218,7 @@ def _identifier(name: str) -> str:
     return re.sub("[^a-z0-9_]", "_", name.lower()).lstrip("0123456789_") or "app"
 
 
-def _local_remarks(facts: Facts) -> list[str]:
+def _remarks(facts: Facts) -> list[str]:
     """Say of settings that are made by hand that they are not there, and of packages that Django is none of them."""
     found = []
     for fact in facts:
@@ -205,4 +233,4 @@ def _local_remarks(facts: Facts) -> list[str]:
             )
     if facts.get("requirements") and not version(facts, "django"):
         found.append(f"the project's packages hold no Django ({place(facts.get('requirements'))})")
-    return found
+    return [*found, *_front_end(facts)]

@@ -135,12 +135,14 @@ class Plan:
     :param static_root: STATIC_ROOT of the production settings is set; then static files are collected by the build.
     :param whitenoise: the project serves its static files by whitenoise.
     :param health_path: must answer 200.
+    :param health_host: that ALLOWED_HOSTS names, where it does not name localhost; "" otherwise.
     :param health_candidates: paths to try for it, the most probable first.
     :param database: postgresql, or sqlite for a project that keeps it.
     :param driver: `psycopg` or `psycopg2`, as imported; "" for none.
     :param db_name: of the database; a name that the settings insist on, or the project's.
     :param db_user: its owner, likewise.
     :param backend: Django's backend that ENGINE is to be, after all settings were read.
+    :param local_redis: our settings module leads what looks for Redis at localhost to the service.
     :param remarks: what the user is told at the end: what was left out, and why.
     """
 
@@ -176,6 +178,8 @@ class Plan:
     db_user: str
     backend: str
     remarks: tuple[str, ...] = ()
+    health_host: str = ""
+    local_redis: bool = False
 
     @property
     def workdir(self) -> PurePosixPath:

@@ -96,6 +96,18 @@ def pages(likely: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*likely, *(*telling, *harmless)[:MORE_PATHS]]))
 
 
+def host(settings: Mapping[str, object] | None) -> str:
+    """Return a host name that the settings answer to, "" where localhost is one.
+
+    :param settings: as recorded.
+    """
+    allowed = (settings or {}).get("ALLOWED_HOSTS")
+    names = [str(each) for each in allowed] if isinstance(allowed, Sequence) and not isinstance(allowed, str) else []
+    if not names or {"*", "localhost", ".localhost"} & set(names):
+        return ""
+    return names[0].removeprefix(".")
+
+
 def no_page(answers: Sequence[str], logs: str) -> str:
     """Return why no page answers 200.
 

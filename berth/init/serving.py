@@ -46,7 +46,7 @@ def decide(facts: Facts, database: Choice) -> Serving:
     for variable in _variables(facts, broker):
         variables.setdefault(variable.name, variable)
     workers, remarks = _workers(facts)
-    remarks = (*remarks, *_unreached(facts))
+    remarks = (*remarks, *(_unreached(facts) if database.rung != "settings" else ()))
     celery = table(facts.value("celery"))
     return Serving(tuple(services), workers, tuple(variables.values()), text(celery.get("application")), remarks)
 

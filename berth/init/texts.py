@@ -41,6 +41,21 @@ DATABASES = {{
     }},
 }}
 '''
+REDIS = '''
+
+def _led_to_redis(value):
+    """Return a value with the service `redis` in the place of localhost, where no container has one."""
+    if isinstance(value, str):
+        return re.sub(r"^(rediss?://(?:[^@/]*@)?)(?:localhost|127\\.0\\.0\\.1)\\b", r"\\1redis", value)
+    if isinstance(value, dict):
+        return {key: _led_to_redis(each) for key, each in value.items()}
+    return [_led_to_redis(each) for each in value] if isinstance(value, list) else value
+
+
+for _name in ("CACHES", "CHANNEL_LAYERS", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"):
+    if _name in globals():
+        globals()[_name] = _led_to_redis(globals()[_name])
+'''
 
 
 def texts(plan: Plan, paths: Collection[str]) -> dict[str, str]:
@@ -71,12 +86,19 @@ def texts(plan: Plan, paths: Collection[str]) -> dict[str, str]:
         found["noxfile.py"] = own["noxfile.py"].read_text(encoding="utf-8")
     if plan.base_settings:
         path = "berth_settings.py" if plan.django == "." else f"{plan.django}/berth_settings.py"
-        found[path] = SETTINGS.format(
-            imports="import os" if "-" not in plan.base_settings else "import importlib\nimport os",
-            base=plan.base_settings,
-            imported=_imported(plan.base_settings),
-            compose=plan.path("docker-compose.yml"),
-            backend=plan.backend,
+        found[path] = (
+            SETTINGS.format(
+                imports="\n".join(
+                    ["import importlib"] * ("-" in plan.base_settings)
+                    + ["import os"]
+                    + ["import re"] * plan.local_redis
+                ),
+                base=plan.base_settings,
+                imported=_imported(plan.base_settings),
+                compose=plan.path("docker-compose.yml"),
+                backend=plan.backend,
+            )
+            + REDIS * plan.local_redis
         )
     if ".gitignore" not in paths:
         found[".gitignore"] = (

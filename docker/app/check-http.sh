@@ -6,6 +6,7 @@
 #
 # HEALTH_PATH    path to ask for (/status/ready/)
 # HEALTH_PORT    port that the server listens on (8000)
+# HEALTH_HOST    host name to ask for, one that ALLOWED_HOSTS names (localhost)
 set -Eeuo pipefail
 
 readonly LIMIT_S=3
@@ -17,8 +18,8 @@ fetch() {
     exec {connection}<>"/dev/tcp/127.0.0.1/$1"
     # HTTP/1.0: the server closes the connection after its answer, so the answer ends with the file. As a proxy in front
     # would, it says that TLS is done: a site that insists on it answers this with a redirect otherwise.
-    printf 'GET %s HTTP/1.0\r\nHost: localhost\r\nX-Forwarded-Proto: https\r\nConnection: close\r\n\r\n' "$2" \
-        >&"$connection"
+    printf 'GET %s HTTP/1.0\r\nHost: %s\r\nX-Forwarded-Proto: https\r\nConnection: close\r\n\r\n' "$2" \
+        "${HEALTH_HOST:-localhost}" >&"$connection"
     cat <&"$connection"
 }
 

@@ -20,11 +20,13 @@ ANSWERS = {"/status/ready/": (200, b""), "/up": (200, b"")}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """What ANSWERS says, to a client that names localhost; else 503 with a long body."""
+    """What ANSWERS says, to a client that names localhost, /host for shop.example; else 503 with a long body."""
 
     def do_GET(self) -> None:
         otherwise = (503, b'{"database": "down"}' + b"." * 1000)
         status, body = ANSWERS.get(self.path, otherwise) if self.headers["Host"] == "localhost" else otherwise
+        if self.path == "/host" and self.headers["Host"] == "shop.example":
+            status, body = 200, b""
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -58,6 +60,11 @@ WORKER = APP / "check-worker.sh"
 def test_app_is_healthy_when_its_path_answers_200(port: int) -> None:
     assert check(HTTP, HEALTH_PORT=port) == (0, "", "")
     assert check(HTTP, HEALTH_PORT=port, HEALTH_PATH="/up") == (0, "", "")
+
+
+def test_app_is_asked_by_the_host_name_that_it_allows(port: int) -> None:
+    assert check(HTTP, HEALTH_PORT=port, HEALTH_PATH="/host", HEALTH_HOST="shop.example") == (0, "", "")
+    assert check(HTTP, HEALTH_PORT=port, HEALTH_PATH="/host")[0] == 1
 
 
 def test_app_that_is_not_ready_shows_the_beginning_of_its_answer(port: int) -> None:

@@ -222,3 +222,27 @@ def test_an_example_that_nothing_insists_on_is_a_remark(tmp_path: Path) -> None:
     more = {**shapes.REQUIREMENTS, "shop/local_settings.example.py": "A = 1\n"}
     remarks = plan(tmp_path, shapes.project(settings, more=more)).remarks
     assert any("`cp shop/local_settings.example.py shop/local_settings.py`" in each for each in remarks)
+
+
+def test_settings_of_a_newer_python_are_refused_with_what_to_type(tmp_path: Path) -> None:
+    files = shapes.project("def broken(:\n", more=shapes.REQUIREMENTS)
+    with pytest.raises(Refused, match=r"shop/settings\.py:.* is no Python .*uv tool install --python"):
+        plan(tmp_path, files)
+
+
+def test_own_settings_lead_a_cache_at_localhost_to_the_service(tmp_path: Path) -> None:
+    caches = """
+CACHES = {"default": {
+    "BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:6379/1",
+}}
+"""
+    made = plan(tmp_path, shapes.project(shapes.SQLITE + caches, more=shapes.REQUIREMENTS), database="postgresql")
+    written = texts.texts(made, frozenset())["berth_settings.py"]
+    names = {"CACHES": {"default": {"LOCATION": "redis://:x@127.0.0.1:6379/1"}}, "DATABASES": {}}
+    environment = {"DB_NAME": "a", "DB_USER": "a", "DB_PASSWORD": "a", "DB_HOST": "db"}
+    code = written.replace("from shop.settings import *", "").replace(
+        "import os", f"import os\nos.environ |= {environment}"
+    )
+    exec(code, names)
+    assert names["CACHES"] == {"default": {"LOCATION": "redis://:x@redis:6379/1"}}
+    assert not [each for each in made.remarks if "localhost" in each]

@@ -108,3 +108,11 @@ def test_pages_of_the_project_are_asked_for_behind_the_likely_ones() -> None:
 )
 def test_why_no_page_answers_is_said_in_one_sentence(answers: list[str], logs: str, said: str) -> None:
     assert repairs.no_page(answers, logs).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "host"),
+    [([], ""), (["*"], ""), (["a.example", "localhost"], ""), ([".a.example"], "a.example"), (["www.a"], "www.a")],
+)
+def test_the_health_check_asks_for_a_host_that_the_settings_allow(allowed: list[str], host: str) -> None:
+    assert repairs.host({"ALLOWED_HOSTS": allowed}) == host
