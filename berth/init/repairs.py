@@ -60,6 +60,18 @@ def denied(output: str, code: str) -> str:
     return found[1] if found else ""
 
 
+def missing_folder(output: str, code: str) -> str:
+    """Return the folder, below the project's root, of a file that the project could not make; "" when that is not why.
+
+    :param code: the folder of the project inside the container.
+    """
+    found = re.search(
+        rf"FileNotFoundError: .*No such file or directory: '{re.escape(code)}/([^']+)/[^'/]+\.(?:log|txt|sqlite3?|db)'",
+        output,
+    )
+    return found[1] if found and ".." not in found[1] else ""
+
+
 def reason(output: str) -> str:
     """Return the line that says why a Python program failed: the last one of its traceback."""
     # Less the name of the service, with which Compose begins each line of a log.

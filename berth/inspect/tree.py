@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fnmatch
 import os
 import re
@@ -85,6 +86,9 @@ class Tree:
         except OSError as error:
             self.problems[Place(file)] = f"cannot be read: {error.strerror}"
             return ""
+        if data[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
+            # As PowerShell writes what `pip freeze` prints.
+            return data.decode("utf-16", errors="replace").replace("\r\n", "\n")
         try:
             return data.decode("utf-8-sig").replace("\r\n", "\n")
         except UnicodeDecodeError:

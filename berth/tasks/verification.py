@@ -86,6 +86,8 @@ class _Trial:
                 return output
             if (path := repairs.denied(output, str(CODE))) and self._as_owner(path):
                 continue
+            if (folder := repairs.missing_folder(output, str(CODE))) and self._with_folder(folder):
+                continue
             mended = repairs.repair(output, flow.answers_of(self.root))
             if mended is None:
                 break
@@ -94,6 +96,19 @@ class _Trial:
             self._again()
         print("\n".join(output.splitlines()[-25:]), file=sys.stderr)
         self._failed(f"`manage.py {' '.join(words)}` fails: {repairs.reason(output)}")
+
+    def _with_folder(self, name: str) -> bool:
+        """Make a folder that the project writes into and that git does not hold; tell whether it was not there."""
+        folder = self.root / name
+        if folder.exists() or not folder.resolve().is_relative_to(self.root.resolve()):
+            return False
+        folder.mkdir(parents=True)
+        print(
+            f"repair: the project writes into {name}, which is not in git: it is made here; each checkout needs it, so "
+            f"type `touch {name}/.gitkeep && git add --force {name}/.gitkeep`",
+            file=sys.stderr,
+        )
+        return True
 
     def _as_owner(self, path: str) -> bool:
         """Let the services run as who owns the checkout, where they do not yet; tell whether that is something new."""

@@ -399,13 +399,14 @@ def test_paths_that_take_no_argument_are_recorded(tmp_path: Path) -> None:
 from django.http import HttpResponse
 from django.urls import include, path, re_path
 view = lambda request, **more: HttpResponse()
+admin = [path("shop/", view)], "admin"
 api = [path("ping/", view), path("item/<int:key>/", view)]
-urlpatterns = [path("api/", include(api)), re_path(r"^about/$", view), re_path(r"^(x|y)/$", view), path("", view)]
+urlpatterns = [path("api/", include(api)), path("secret/", include(admin)), re_path(r"^about/$", view), re_path(r"^(x|y)/$", view), path("", view)]
 """
     (tmp_path / "shop_urls.py").write_text(urls)
     (tmp_path / "shop_settings.py").write_text(SETTINGS + 'ROOT_URLCONF = "shop_urls"\nINSTALLED_APPS = []\n')
     _, found, _ = recorded(tmp_path, settings="", SECRET_KEY="k")
-    assert found.paths == ("/api/ping/", "/about/", "/")
+    assert found.paths == ("/api/ping/", "/secret/login/", "/about/", "/")
 
 
 def test_output_without_a_record_is_no_record() -> None:

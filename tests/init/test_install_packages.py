@@ -79,3 +79,10 @@ def test_what_fits_in_no_version_ends_the_build_with_the_cause(installer: Module
         installer.ours(argparse.Namespace(file=str(lock)))
     assert "relock the project with one that fits, or take the package out of ours.txt" in str(ended.value)
     assert installer.freeze() == ["base==1.0"]
+
+
+def test_requirements_that_powershell_has_written_are_read(installer: ModuleType, tmp_path: Path) -> None:
+    file = tmp_path / "requirements.txt"
+    file.write_bytes("django==5.2\r\n".encode("utf-16"))
+    installer.without_index(file, tmp_path / "into")
+    assert (tmp_path / "into" / str(file).strip("/")).read_text() == "django==5.2\n"

@@ -116,3 +116,12 @@ def test_why_no_page_answers_is_said_in_one_sentence(answers: list[str], logs: s
 )
 def test_the_health_check_asks_for_a_host_that_the_settings_allow(allowed: list[str], host: str) -> None:
     assert repairs.host({"ALLOWED_HOSTS": allowed}) == host
+
+
+@pytest.mark.parametrize(
+    ("path", "folder"),
+    [("/code/var/logs/debug.log", "var/logs"), ("/var/log/debug.log", ""), ("/code/stats.json", "")],
+)
+def test_a_folder_that_git_does_not_hold_is_known_by_the_log_in_it(path: str, folder: str) -> None:
+    output = f"FileNotFoundError: [Errno 2] No such file or directory: '{path}'\nValueError: Unable to configure\n"
+    assert repairs.missing_folder(output, "/code") == folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -217,3 +218,9 @@ def test_specifier_of_poetry_is_put_in_the_standard_form(poetry: str, standard: 
 @given(major=st.integers(1, 5), minor=st.integers(0, 20), sign=st.sampled_from("^~"))
 def test_caret_makes_a_specifier_that_holds_its_own_version(major: int, minor: int, sign: str) -> None:
     assert SpecifierSet(caret(f"{sign}{major}.{minor}")).contains(f"{major}.{minor}.1")
+
+
+def test_requirements_that_powershell_has_written_are_read(project: Project, plain: Plain, tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_bytes("django==5.2.1\r\n".encode("utf-16"))
+    _, value = requirements(project(plain))
+    assert (value["format"], value["locked"]) == ("requirements", True)

@@ -92,6 +92,11 @@ def output(command: list[str]) -> str:
 # --- Theirs ------------------------------------------------------------------
 
 
+def decoded(data: bytes) -> str:
+    """Return the text of a requirements file; PowerShell writes UTF-16 where somebody types `pip freeze > FILE`."""
+    return data.decode("utf-16" if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig", errors="replace")
+
+
 def without_index(file: Path, into: Path) -> list[str]:
     """Copy a requirements file and those that it reads, without the lines that name an index, and those that install a
     folder of the project.
@@ -109,7 +114,7 @@ def without_index(file: Path, into: Path) -> list[str]:
         seen.add(source)
         target.parent.mkdir(parents=True, exist_ok=True)
         lines = []
-        for line in source.read_text(encoding="utf-8-sig").splitlines():
+        for line in decoded(source.read_bytes()).splitlines():
             words = line.split("#")[0].split() if not re.match(r"\s*#", line) else []
             here = re.match(r"\s*(?:-e|--editable)?[ =]?\s*(\.{1,2}(?:/\S*|\[\S*|(?=\s|$)))", line) if words else None
             if re.match(r"\s*(-i|--index-url|--pypi-url|--no-index|--trusted-host)\b", line):

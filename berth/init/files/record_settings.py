@@ -100,9 +100,11 @@ def paths() -> list[str]:
     def walk(patterns: Any, before: str) -> None:
         for each in patterns:
             text = before + re.sub(r"^\^|\$$|\\Z$", "", str(each.pattern))
-            if re.search(r"[<>()\[\]\\*+?|^$%]", text) or getattr(each, "app_name", "") in {"admin", "djdt"}:
+            if re.search(r"[<>()\[\]\\*+?|^$%]", text) or getattr(each, "app_name", "") == "djdt":
                 continue
-            if hasattr(each, "url_patterns"):
+            if getattr(each, "app_name", "") == "admin":
+                found.append(f"/{text}login/")
+            elif hasattr(each, "url_patterns"):
                 walk(each.url_patterns, text)
             elif f"/{text}" not in found:
                 found.append(f"/{text}")
