@@ -62,6 +62,15 @@ def write(root: Path, texts: Mapping[str, str]) -> list[str]:
     return [path.relative_to(root).as_posix() for path in done]
 
 
+def make_folder(root: Path, name: str) -> bool:
+    """Make a folder below the root; tell whether it was not there."""
+    folder = root / name
+    if folder.exists() or not folder.resolve().is_relative_to(root.resolve()):
+        return False
+    folder.mkdir(parents=True)
+    return True
+
+
 def _made_folders(folder: Path) -> list[Path]:
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)

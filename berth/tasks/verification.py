@@ -12,10 +12,11 @@ from invoke import Context
 
 from berth import engines, env, process, terminal
 from berth.compose import lines, ps
+from berth.engines.docker import lines as docker
 from berth.engines.docker.engine import Docker
 from berth.env import prepare
 from berth.errors import Refused
-from berth.init import flow, record, repairs
+from berth.init import flow, record, repairs, writing
 from berth.init.plan import CODE, Plan
 
 ROUNDS = 5
@@ -24,6 +25,8 @@ SERVER_S = 120
 """Seconds that the development server gets to answer anything."""
 LINES = "60"
 """Lines of the server's log that are read for the reason why no page answers."""
+WORKER_S = 10
+"""Seconds that a worker is watched for."""
 SERVES_NOBODY = "nothing answers HTTP"
 
 
@@ -63,7 +66,20 @@ class _Trial:
         self.engine.up(())
         print(ps.table(self.engine.stack(), self.engine.containers()))
         if self.plan.workers:
+            self._workers_stay()
             self._passed("L5", f"{', '.join(each.name for each in self.plan.workers)} run")
+
+    def _workers_stay(self) -> None:
+        """Refuse a worker that ends soon after its start: of one without a health check nothing else would tell."""
+        time.sleep(WORKER_S)
+        workers = {each.name for each in self.plan.workers}
+        names = [each.name for each in self.engine.containers() if each.service in workers]
+        answer = process.capture(self.engine.c, docker.inspect(names), cwd=self.root)
+        for container in ps.inspected(answer.stdout):
+            if container.state != "running" or container.restarts:
+                logs = process.capture(self.engine.c, lines.logs([container.service], tail=LINES), cwd=self.root).stdout
+                print(logs, file=sys.stderr)
+                self._failed(f"{container.service} does not keep running: {repairs.reason(logs)}")
 
     def _image(self) -> None:
         """Build; where nobody watches, what is printed is read, so that the last word is the cause."""
@@ -99,10 +115,8 @@ class _Trial:
 
     def _with_folder(self, name: str) -> bool:
         """Make a folder that the project writes into and that git does not hold; tell whether it was not there."""
-        folder = self.root / name
-        if folder.exists() or not folder.resolve().is_relative_to(self.root.resolve()):
+        if not writing.make_folder(self.root, name):
             return False
-        folder.mkdir(parents=True)
         print(
             f"repair: the project writes into {name}, which is not in git: it is made here; each checkout needs it, so "
             f"type `touch {name}/.gitkeep && git add --force {name}/.gitkeep`",
