@@ -86,3 +86,14 @@ def test_requirements_that_powershell_has_written_are_read(installer: ModuleType
     file.write_bytes("django==5.2\r\n".encode("utf-16"))
     installer.without_index(file, tmp_path / "into")
     assert (tmp_path / "into" / str(file).strip("/")).read_text() == "django==5.2\n"
+
+
+def test_a_repository_that_cannot_be_fetched_is_no_build_that_failed(installer: ModuleType) -> None:
+    output = (
+        "  x Failed to download and build `push @ git+https://git.example/a/push.git@22fd`\n"
+        "  |-> Git operation failed\n  `-> failed to clone into: /root/.cache/uv/git-v0/db/1\n"
+    )
+    assert installer.not_fetched(output) == "https://git.example/a/push.git"
+    with pytest.raises(SystemExit) as ended:
+        installer.explain(output, "")
+    assert "https://git.example/a/push.git cannot be fetched: builds need a way there" in str(ended.value)

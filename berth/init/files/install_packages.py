@@ -229,6 +229,8 @@ def command(options: argparse.Namespace, into: Path) -> list[str]:
 def not_fetched(text: str) -> str:
     """Return the address of a package that could not be fetched; "" when it is something else that failed."""
     found = re.search(r"Failed to fetch: `?([^\s`]+)", text)
+    if not found and "Git operation failed" in text:
+        found = re.search(r"git\+([a-z]+://[^\s`@]+)", text)
     return found[1] if found else ""
 
 
