@@ -33,6 +33,13 @@ def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], our
     fact = facts.get("requirements")
     value = _chosen(facts, answers)
     format = FORMATS.get(text(value.get("format")))
+    if text(value.get("format")) == "pdm":
+        lock = words(value.get("files"))[0]
+        file = f"{lock.rpartition('/')[0]}/requirements.txt".lstrip("/")
+        raise Refused(
+            f"cannot, because {lock} is PDM's, whose locks are not read: type `pdm export --prod --output {file}` "
+            f"beside it, and `berth init --answer requirements={file}`"
+        )
     if format is None:
         raise Refused(
             f"cannot, because no file says which packages the project needs ({place(fact)}): write a requirements.txt "

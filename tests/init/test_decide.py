@@ -246,3 +246,30 @@ CACHES = {"default": {
     exec(code, names)
     assert names["CACHES"] == {"default": {"LOCATION": "redis://:x@redis:6379/1"}}
     assert not [each for each in made.remarks if "localhost" in each]
+
+
+def test_a_lock_of_pdm_is_refused_with_the_line_that_exports_it(tmp_path: Path) -> None:
+    project = '[project]\nname = "x"\ndependencies = ["django"]\n'
+    lock = '[[package]]\nname = "django"\nversion = "5.2.8"\n'
+    more = {"pyproject.toml": project, "pdm.lock": lock}
+    with pytest.raises(Refused, match=re.escape("`pdm export --prod --output requirements.txt`")):
+        plan(tmp_path, shapes.project(shapes.URL, more=more))
+
+
+@pytest.mark.parametrize(
+    ("group", "groups", "ours"),
+    [("prod", ("prod",), ()), ("stack", ("stack",), ()), ("dev", (), ("gunicorn",)), ("aws-lambda", (), ("gunicorn",))],
+)
+def test_a_server_that_only_a_group_asks_for_counts_where_that_is_installed(
+    tmp_path: Path, group: str, groups: tuple[str, ...], ours: tuple[str, ...]
+) -> None:
+    project = (
+        '[project]\nname = "x"\ndependencies = ["django", "psycopg[binary]"]\n'
+        f'[dependency-groups]\n{group} = ["gunicorn"]\n'
+    )
+    lock = "".join(
+        f'[[package]]\nname = "{name}"\nversion = "{version}"\n\n'
+        for name, version in (("django", "5.2.8"), ("gunicorn", "23.0.0"), ("psycopg", "3.2.12"))
+    )
+    made = plan(tmp_path, shapes.project(shapes.URL, more={"pyproject.toml": project, "uv.lock": lock}))
+    assert (made.install.groups, made.install.ours) == (groups, ours)
