@@ -172,10 +172,11 @@ def _health(facts: Facts, answers: Mapping[str, str]) -> tuple[str, ...]:
 
 def _front_end(facts: Facts) -> list[str]:
     """Say what builds a front end, which is not done here."""
-    fact = facts.get("node")
-    value = table(fact.value if fact else None)
-    if fact is None or fact.certainty != "certain" or not text(value.get("build")):
+    built = [each for each in facts if each.name == "node" and text(table(each.value).get("build"))]
+    fact = next((each for each in built if each.certainty == "certain"), None)
+    if fact is None:
         return []
+    value = table(fact.value)
     manager, folder = text(value.get("manager")) or "npm", text(value.get("folder")) or "."
     install = "ci" if manager == "npm" and value.get("lock") else "install"
     line = f"{manager} {install} && {manager} run {text(value.get('build'))}"
