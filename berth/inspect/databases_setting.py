@@ -94,12 +94,11 @@ def _of_node(node: ast.expr, origin: Assignment, evaluator: Evaluator, parts: li
     fields = dict(_fields(node, evaluator, scope))
     url = _url(node, evaluator, scope) if not fields.get("NAME") else None
     for part in parts:
-        if (
-            len(part.path) == 2
-            and part.path[1] in FIELDS
-            and not (part.guards and (url is None or part.path[1] == "ENGINE"))
-        ):
-            fields[part.path[1]] = evaluator.first(part.node, part.scope)
+        name = part.path[1] if len(part.path) == 2 else ""
+        # Below a condition it counts where nothing else says anything.
+        counts = not part.guards or (name != "ENGINE" and (url is not None or name not in fields))
+        if name in FIELDS and counts:
+            fields[name] = evaluator.first(part.node, part.scope)
     place = Place(origin.place.file, node.lineno)
     if url is not None:
         engine = kind(url.text)
@@ -171,6 +170,9 @@ def _separate(fields: dict[str, Known], place: Place, conditions: tuple[str, ...
         for name, known in fields.items()
         if name not in {"PASSWORD", "ENGINE"} and isinstance(known.value, (str, int))
     }
+    # It is there, whatever it is: not left to what the driver reads by itself.
+    unread = (name for name, known in fields.items() if known.value is UNKNOWN and name not in variables)
+    defaults |= {name: "{}" for name in unread if name not in {"PASSWORD", "ENGINE"}}
     engine = fields.get("ENGINE", Known())
     return Database(
         place,

@@ -132,7 +132,7 @@ class Dialect:
     def _is_reader(self, owner: str, last: str) -> bool:
         if owner and self._is_mapping(owner):
             return last == "get"
-        if not owner and last in self.helpers:
+        if (f"{owner}.{last}" if owner else last) in self.helpers:
             return True
         if f"{owner}.{last}" in self.readers or last in self.readers or owner in self.readers:
             return True

@@ -135,7 +135,7 @@ def _pipenv(tree: Tree, pipfile: str) -> Way:
 def _requirements_files(tree: Tree, home: str) -> Iterator[Way]:
     folders = [home, *(f"{home}/{name}".lstrip("/") for name in ("requirements", "reqs", "deps"))]
     for folder in folders:
-        patterns = ("*require*.txt",) if folder == home else ("*.txt",)
+        patterns = ("*require*.txt", "req.txt", "reqs.txt") if folder == home else ("*.txt",)
         for file in tree.beside(folder, *patterns):
             read = locked.requirements_file(tree, file)
             packages = locked.Packages()

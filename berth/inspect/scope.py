@@ -142,6 +142,13 @@ class Scopes:
             return self.sources.find_relative(scope.file, node.level, node.module or "")
         return self.sources.find(node.module or "", self.search)
 
+    def submodule(self, scope: Scope, node: ast.ImportFrom, name: str) -> str | None:
+        """Return the file of a module that a `from` import takes out of a package, or None."""
+        if node.level:
+            inner = f"{node.module}.{name}" if node.module else name
+            return self.sources.find_relative(scope.file, node.level, inner)
+        return self.sources.find(f"{node.module}.{name}", self.search)
+
 
 class _Reader:
     """Walks the statements of one module."""
@@ -231,10 +238,18 @@ class _Reader:
             elif file:
                 name = alias.asname or alias.name
                 self.scope.imported[name] = (file, alias.name)
+                self.helpers_of(self.scopes.submodule(self.scope, node, alias.name), name)
                 reading = helpers(self.scopes.sources.parse(file))
                 if alias.name in reading:
                     known = Dialect(helpers={name: reading[alias.name]})
                     self.scope.dialect = self.scope.dialect.merged(known)
+
+    def helpers_of(self, file: str | None, name: str) -> None:
+        """Know the functions of another module that read variables, as `name.function`."""
+        found = helpers(self.scopes.sources.parse(file)) if file else {}
+        if found:
+            known = Dialect(helpers={f"{name}.{each}": positional for each, positional in found.items()})
+            self.scope.dialect = self.scope.dialect.merged(known)
 
     def take_all(self, other: Scope, guards: tuple[Guard, ...]) -> None:
         """Take over the names of another module, as `from it import *` does."""

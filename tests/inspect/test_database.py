@@ -226,3 +226,38 @@ def test_database_that_a_function_makes_of_what_the_module_has_read_is_driven_by
     fact, value = database(with_settings(code, files))
     assert (fact.certainty, value["engine"], value["default_engine"]) == ("likely", "postgresql", "sqlite")
     assert value["variables"] == {"ENGINE": ["DB_ENGINE"], "HOST": ["PG_HOST"], "NAME": ["PG_DB"]}
+
+
+def test_variables_are_read_by_a_helper_of_another_module(with_settings: Made) -> None:
+    code = """
+        from site1 import secret_store
+        HOST = secret_store.get_secret("X_HOST")
+        DATABASES = {"default": {
+            "ENGINE": "django.db.backends.postgresql", "HOST": HOST, "NAME": secret_store.get_secret("X_NAME", "x"),
+            "USER": secret_store.get_secret("X_USER"),
+        }}
+        if not HOST.startswith("aws"):
+            DATABASES["default"]["PASSWORD"] = secret_store.get_secret("X_PASSWORD")
+    """
+    helper = """
+        import os
+        def get_secret(secret_name, default=""):
+            secret = os.environ.get(secret_name, default)
+            return secret
+    """
+    _, value = database(with_settings(code, {"site1/secret_store.py": helper}))
+    assert value["variables"] == {
+        "HOST": ["X_HOST"],
+        "NAME": ["X_NAME"],
+        "USER": ["X_USER"],
+        "PASSWORD": ["X_PASSWORD"],
+    }
+
+
+def test_what_cannot_be_read_is_not_left_to_the_driver(with_settings: Made) -> None:
+    code = (
+        'DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": name_of(1), "HOST": host_of(1)}}'
+    )
+    _, value = database(with_settings(code))
+    assert {"NAME", "HOST"}.isdisjoint(value["libpq"])
+    assert value["defaults"] == {"NAME": "{}", "HOST": "{}"}
