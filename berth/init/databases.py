@@ -115,13 +115,15 @@ def _obstacles(value: Mapping[str, object]) -> Iterator[str]:
         if words(variables.get(name)) or libpq.get(name):
             continue
         literal = str(defaults.get(name, ""))
-        if name == "HOST" and (literal in LOCAL or "{" in literal or "." in literal):
+        if name != "PASSWORD" and "{" in literal:
+            yield f"its {name} is not to be read"
+        elif name == "HOST" and (literal in LOCAL or "." in literal):
             yield f"its HOST is {literal or 'empty'}, literally"
         elif name == "PORT" and literal not in {"", "5432"}:
             yield f"its PORT is {literal}, literally"
         elif name == "PASSWORD":
             yield "its PASSWORD stands there"
-        elif name in {"NAME", "USER"} and (not literal or "{" in literal):
+        elif name in {"NAME", "USER"} and not literal:
             yield f"its {name} is not to be read"
 
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "requirements": re.compile(r"(?:-r|--requirements?|pip sync)[ =]?\s*[\"']?(?P<file>[^\s\"']+\.txt)"),
     "pyproject": re.compile(r"pip install (?:\S+ )*?(?:-e |--editable )?[\"']?\.(?:\[[\w,]+\])?[\"']?(?=\s|$|&)"),
 }
+OTHER_DATABASE = re.compile(r"(^|[/_.-])(mysql|mariadb|oracle|mssql)([/_.-]|$)")
 ORDER = ("uv", "poetry", "pdm", "pipenv", "requirements", "pyproject")
 
 
@@ -118,7 +119,8 @@ def _rank(way: Way, evidence: dict[str, list[_Said]], folder: str, has_lock: boo
     if way.kind == "pyproject" and has_lock and not way.details.get("locked"):
         weight = 4  # their lock says more than what it was made of, even where they install without it
     has_django = 0 if "django" in way.packages else 1
-    is_development = 1 if DEVELOPMENT.search(way.files[0]) else 0
+    # What they run on another database with is no better than a list for development.
+    is_development = 1 if DEVELOPMENT.search(way.files[0]) or OTHER_DATABASE.search(way.files[0]) else 0
     distance = folder.count("/") - parent(way.files[0]).count("/")
     kind, is_part = ORDER.index(way.kind), int(way.files[0] in parts)
     return has_django, is_development, weight, distance, kind, is_part, len(way.files[0])

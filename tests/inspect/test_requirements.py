@@ -224,3 +224,14 @@ def test_requirements_that_powershell_has_written_are_read(project: Project, pla
     (tmp_path / "requirements.txt").write_bytes("django==5.2.1\r\n".encode("utf-16"))
     _, value = requirements(project(plain))
     assert (value["format"], value["locked"]) == ("requirements", True)
+
+
+def test_packages_for_another_database_give_way_to_those_for_postgresql(project: Project, plain: Plain) -> None:
+    files = {
+        "requirements/base.txt": "django==5.2.1\n",
+        "requirements/mariadb.txt": "-r base.txt\nmysqlclient==2.2.7\n",
+        "requirements/postgres.txt": "-r base.txt\npsycopg==3.2.12\n",
+        "Dockerfile": "RUN pip install -r requirements/mariadb.txt\nRUN pip install -r requirements/postgres.txt\n",
+    }
+    _, value = requirements(project({**plain, **files}))
+    assert value["files"] == ["requirements/postgres.txt"]
