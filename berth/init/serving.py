@@ -182,6 +182,8 @@ def _workers(facts: Facts) -> tuple[tuple[Worker, ...], tuple[str, ...]]:
         workers.append(Worker("worker", "celery", tuple(queues), place(facts.get("celery"))))
         if beat := facts.get("celery.beat"):
             workers.append(Worker("beat", "beat", _beat(facts, beat), place(beat)))
+    elif (celery := facts.get("celery")) and celery.value is None and celery.origin.line and celery.why:
+        remarks.append(f"{celery.origin}: no worker of Celery runs: {celery.why}")
     for fact in facts.family("worker"):
         command = text(fact.value)
         if re.search(r"\bcelery\b", command):

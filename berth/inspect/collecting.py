@@ -120,8 +120,9 @@ class _Project:
         packages = self.requirements.packages
         settings = next(iter(self.settings), None)
         apps = self.celery
-        yield from workers.celery_facts(apps, packages, self.sources, self.commands)
-        if apps:
+        celery = workers.celery_facts(apps, packages, self.sources, self.commands)
+        yield from celery
+        if apps and celery[0].value:
             yield from broker.find(apps[0], self.scopes, settings, self.samples, self.services, packages)
         yield from queues.find(self.sources, packages, settings, self.commands)
 

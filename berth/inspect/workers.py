@@ -84,6 +84,9 @@ def celery_facts(
         place = packages["celery"].place
         return [Fact("celery", None, place, "likely", (), "the package is there, but no file makes an application")]
     main = apps[0]
+    if packages and not any("celery" in " ".join((name, *each.extras)) for name, each in packages.items()):
+        why = "an application is made there, but no list of packages names Celery"
+        return [Fact("celery", None, Place(main.file, main.node.lineno), "likely", (), why)]
     value: dict[str, Value] = {"application": _as_argument(main, commands), "file": main.file}
     listened = [
         name for each in commands for match in LISTENS.finditer(each.command) for name in match["names"].split(",")

@@ -273,3 +273,9 @@ def test_a_server_that_only_a_group_asks_for_counts_where_that_is_installed(
     )
     made = plan(tmp_path, shapes.project(shapes.URL, more={"pyproject.toml": project, "uv.lock": lock}))
     assert (made.install.groups, made.install.ours) == (groups, ours)
+
+
+def test_celery_that_is_not_installed_gets_no_worker_and_a_remark(tmp_path: Path) -> None:
+    made = plan(tmp_path, shapes.project(shapes.URL, more={**shapes.REQUIREMENTS, "shop/celery.py": shapes.CELERY}))
+    assert (made.workers, [each.kind for each in made.services]) == ((), ["db"])
+    assert any("shop/celery.py:6: no worker of Celery runs" in each for each in made.remarks)
