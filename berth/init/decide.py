@@ -95,10 +95,14 @@ def _check_settings(facts: Facts, database: Choice, settings: str) -> None:
 
 
 def _modules(facts: Facts, settings: str, own: bool) -> dict[str, str]:
-    """Return the settings modules: of development, of production, and that which one of ours imports."""
+    """Return the settings modules: of development, of production, and that which one of ours imports.
+
+    The image that is shipped has the project's own for production, unless they are those whose database ours replaces.
+    """
+    production = text(facts.value("settings.production")) or settings
     return {
         "settings": "berth_settings" if own else settings,
-        "prod_settings": text(facts.value("settings.production")) or settings,
+        "prod_settings": "berth_settings" if own and production == settings else production,
         "base_settings": settings if own else "",
     }
 

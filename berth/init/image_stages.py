@@ -176,6 +176,9 @@ RUN rm -rf {CODE}/{plan.folder} && mkdir -p /home/web/static
     values = {"DJANGO_SETTINGS_MODULE": "${PROD_SETTINGS_MODULE}", "STATIC_ROOT": "/home/web/static"}
     if plan.configuration:
         values["DJANGO_CONFIGURATION"] = plan.configuration
+    if plan.prod_settings == plan.settings and plan.base_settings:
+        # What berth_settings.py reads.
+        values |= dict.fromkeys(("DB_HOST", "DB_NAME", "DB_USER", "DB_PASSWORD"), "none")
     placeholders = {each.name: each.build for each in plan.variables if each.build is not None}
     words = [f'{name}="{value}"' for name, value in values.items()]
     words += [f"{name}={shlex.quote(value)}" for name, value in placeholders.items() if name not in values]

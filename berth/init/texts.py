@@ -20,7 +20,8 @@ namespace = collection(__file__)
 SETTINGS = '''\
 """The settings of the services that Berth runs: those of {base}, with the database of the stack.
 
-DJANGO_SETTINGS_MODULE leads here in {compose} only; nothing else of the project knows this file.
+DJANGO_SETTINGS_MODULE leads here in {compose} and in the image; nothing else of the project knows
+this file.
 """
 
 {imports}

@@ -69,6 +69,11 @@ def test_postgresql_for_a_literal_sqlite_means_settings_of_ours_and_a_driver(tmp
     assert made.install.ours == ("gunicorn", "psycopg[binary]")
 
 
+def test_the_image_that_is_shipped_has_the_database_of_the_new_settings_too(tmp_path: Path) -> None:
+    made = plan(tmp_path, shapes.project(shapes.SQLITE, more=shapes.REQUIREMENTS), database="postgresql")
+    assert (made.settings, made.prod_settings) == ("berth_settings", "berth_settings")
+
+
 def test_a_kept_sqlite_has_no_server(tmp_path: Path) -> None:
     files = shapes.project(shapes.SQLITE, more={"requirements.txt": "django==5.2.8\n"})
     made = plan(tmp_path, files, database="sqlite")

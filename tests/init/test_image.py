@@ -115,6 +115,12 @@ def test_a_placeholder_reaches_the_settings_as_it_is(value: str) -> None:
     assert subprocess.run(["sh", "-c", line], capture_output=True, check=True).stdout.decode() == value
 
 
+def test_settings_of_ours_find_what_they_read_while_static_files_are_collected() -> None:
+    ours = {"settings": "berth_settings", "prod_settings": "berth_settings", "base_settings": "shop.settings"}
+    found = image.files(plan(install=REQUIREMENTS, static_root=True, **ours))["docker/app/Dockerfile"]
+    assert all(f'{name}="none"' in found for name in ("DB_HOST", "DB_NAME", "DB_USER", "DB_PASSWORD"))
+
+
 def test_what_celery_needs_is_there_where_celery_is() -> None:
     without = image.files(plan(install=REQUIREMENTS))
     worker = (Worker("worker", "celery"),)
