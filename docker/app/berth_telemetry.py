@@ -26,7 +26,7 @@ DEFAULTS = {
 }
 MISSING = (
     "OpenTelemetry is asked for by a variable, OTEL_EXPORTER_OTLP_..., but not installed, so that nothing is sent: "
-    "add `-r telemetry.in` to requirements/prod.in, lock, and build"
+    "add opentelemetry-distro and its like to the lock, as `-r telemetry.in` in requirements/prod.in does, and build"
 )
 
 

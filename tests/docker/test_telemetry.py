@@ -207,4 +207,4 @@ def test_one_line_says_that_it_is_asked_for_and_not_installed(environment: dict[
         _, errors = server.communicate(timeout=30)
 
     assert errors.count("OpenTelemetry is asked for by a variable") == 1
-    assert "add `-r telemetry.in` to requirements/prod.in, lock, and build" in errors
+    assert "as `-r telemetry.in` in requirements/prod.in does, and build" in errors
