@@ -26,10 +26,19 @@ EVERY = 10.0
 
 
 def folder(state: Path) -> Path:
-    """Make and return the folder of the dumps of a checkout."""
+    """Make and return the folder of the dumps of a checkout; what a killed task has left there is taken away."""
     found = state / "dumps"
     found.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _clear(found)
     return found
+
+
+def _clear(place: Path) -> None:
+    """Take away what killed tasks of this machine have left in a folder."""
+    for left in place.glob(f".*.{glob.escape(platform.node())}.*{UNFINISHED}*"):
+        found = re.search(rf"\.(\d+){re.escape(UNFINISHED)}(\.json)?$", left.name)
+        if found and not psutil.pid_exists(int(found[1])):
+            left.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -39,10 +48,7 @@ def unfinished(path: Path) -> Iterator[Path]:
     So is what a killed task has left beside it.
     """
     written = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}{UNFINISHED}")
-    for left in path.parent.glob(f".*.{glob.escape(platform.node())}.*{UNFINISHED}*"):
-        found = re.search(rf"\.(\d+){re.escape(UNFINISHED)}(\.json)?$", left.name)
-        if found and not psutil.pid_exists(int(found[1])):
-            left.unlink(missing_ok=True)
+    _clear(path.parent)
     try:
         yield written
     finally:

@@ -163,3 +163,9 @@ def test_what_a_killed_task_has_left_goes_and_what_runs_stays(tmp_path: Path) ->
         first.write_bytes(b"")
         with storage.unfinished(tmp_path / "c.dump"):
             assert {path.name for path in tmp_path.iterdir()} == {first.name, ".other.1.unfinished"}
+
+
+def test_whatever_looks_into_the_folder_of_dumps_clears_it(tmp_path: Path) -> None:
+    left = storage.folder(tmp_path) / f".a.dump.{platform.node()}.4194999.unfinished"
+    left.write_bytes(b"half")
+    assert list(storage.folder(tmp_path).iterdir()) == []
