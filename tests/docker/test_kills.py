@@ -169,6 +169,8 @@ def interrupt(
     for one in victim(stand, task):
         with contextlib.suppress(psutil.Error):
             one.kill()
+    # A script that waits for the server finds the next one.
+    stand.recover()
     process.communicate(timeout=90)
     # What was not killed ends by itself.
     psutil.wait_procs(task[1:], timeout=60)
@@ -188,7 +190,6 @@ def one_round(stand: Stand, number: int, chance: random.Random) -> str:
     if ended:
         said += ", which had ended"
         stand.seconds[name] = seconds
-    stand.recover()
     after = stand.content()
     assert after in {before, *[stand.kept] * work.brings_back, *["empty"] * work.empties}, said
     assert stand.lets_in(old) or stand.lets_in(stand.password), said
