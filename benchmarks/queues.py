@@ -264,14 +264,20 @@ def main() -> None:
     parser.add_argument("--memory", action="store_true", help="a broker that keeps messages in memory only")
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--no-latency", action="store_true", help="without start and idle")
+    parser.add_argument("--limit", type=float, default=480, help="seconds after which nothing more is begun (480)")
     options = parser.parse_args()
+    end = time.monotonic() + options.limit
     with tempfile.TemporaryDirectory() as name, elasticmq(Path(name), options.memory) as address:
+        print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors\n")
         print("| settings | workers | publish | batch | drain | times the reference | tasks/s | run/started |")
         print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
         for workers in options.workers:
             reference = 0.0
             for settings in options.settings:
                 if settings == SLOW and workers > 1:
+                    continue
+                if time.monotonic() > end:
+                    print(f"| {settings} | {workers} | not measured: {options.limit:g} s are over |", flush=True)
                     continue
                 count = options.tasks // 10 if settings == SLOW else options.tasks
                 runs = [drain(Path(name), address, settings, count, workers) for _ in range(options.rounds)]
@@ -287,9 +293,13 @@ def main() -> None:
                 )
         if not options.no_latency:
             for settings in options.settings:
+                if time.monotonic() > end:
+                    print(f"{settings}: not measured, {options.limit:g} s are over", flush=True)
+                    continue
                 starts, idle = start_and_idle(Path(name), address, settings)
                 p50, p95 = starts[len(starts) // 2], starts[int(len(starts) * 0.95)]
                 print(f"{settings}: start p50 {p50:.1f} ms, p95 {p95:.1f} ms, idle {idle:.1f} % of a core", flush=True)
+        print(f"load {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,11 @@ app.conf.update(
         "region": "us-east-1",
         "predefined_queues": {"shop": {"url": os.environ["QUEUE_URL"]}},
         "wait_time_seconds": 1,
-        "client-config": {"connect_timeout": 2, "read_timeout": 5, "retries": {"total_max_attempts": 1}},
+        "client-config": {
+            "connect_timeout": 2,
+            "read_timeout": float(os.environ.get("READ_TIMEOUT", 5)),
+            "retries": {"total_max_attempts": 1},
+        },
     },
     broker_connection_retry_on_startup=True,
     task_default_queue="shop",

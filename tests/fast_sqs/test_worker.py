@@ -115,20 +115,43 @@ def test_queue_that_is_deleted_and_made_again_is_one_line_and_work_goes_on(shop:
     assert "Traceback" not in made.output()
 
 
-def test_server_that_hangs_loses_nothing(shop: Make) -> None:
+def test_server_that_hangs_is_one_line_and_loses_nothing(shop: Make) -> None:
     made = shop(visibility=20)
+    made.environment["READ_TIMEOUT"] = "1.5"
     made.publish("for i in range(60): note.delay(str(i), 0.03)")
     worker = made.start()
     wait_until(lambda: len(made.lines()) > 15, "the first tasks have begun")
     os.kill(made.broker.process.pid, signal.SIGSTOP)
     try:
-        time.sleep(4)
+        wait_until(lambda: "ReceiveMessage of queue shop fails" in made.output(), "the worker says so", 10)
     finally:
         os.kill(made.broker.process.pid, signal.SIGCONT)
     wait_until(lambda: len(set(made.lines("ended"))) == 60, "all have ended", 40)
     wait_until(lambda: made.counts() == NOTHING, "all are deleted", 30)
 
     assert worker.poll() is None
+    lines = [line for line in made.output().splitlines() if "ReceiveMessage" in line and "fails" in line]
+    assert len(lines) == 1 and "trying again: Operation timed out after" in lines[0]
+    assert "ReceiveMessage of queue shop works again" in made.output()
+    assert "Traceback" not in made.output()
+
+
+def test_server_that_hangs_at_the_start_is_one_line_at_each_try(shop: Make) -> None:
+    made = shop()
+    made.environment["READ_TIMEOUT"] = "1"
+    os.kill(made.broker.process.pid, signal.SIGSTOP)
+    try:
+        made.start()
+        wait_until(lambda: made.output().count("Trying again in") == 2, "the worker says so, and tries again")
+    finally:
+        os.kill(made.broker.process.pid, signal.SIGCONT)
+    made.ready()
+    made.publish("note.delay('after')")
+    wait_until(lambda: made.lines("ended") == ["after"], "the worker runs it")
+
+    lines = [line for line in made.output().splitlines() if "ERROR" in line]
+    assert all("Cannot connect to" in line and "Read timeout on endpoint URL" in line for line in lines)
+    assert "Traceback" not in made.output()
 
 
 def test_idle_worker_stops_with_its_last_poll(shop: Make) -> None:

@@ -15,7 +15,8 @@ What it changes, and why (kombu 5.7):
   up to Celery's prefetch count, and falls back at the first one that took longer. `fast_sqs.worker` sets it up.
 - **Stop.** The poll that hangs at the server is waited for: ElasticMQ would hand a message to nobody, and hide it for
   the visibility timeout. Then deletes are sent, and the rest is visible again at once (celery/kombu#2049).
-- **Errors** of a request are one line in the log and a new try; kombu's receive ends the worker.
+- **Errors** of a request are one line in the log and a new try; kombu's receive ends the worker. No answer is an error,
+  too: kombu's client waits for ever, as for a connection that a router has forgotten.
 """
 
 # mypy: allow-untyped-calls
@@ -34,6 +35,7 @@ from typing import Any
 
 import pycurl
 from botocore.exceptions import BotoCoreError, ClientError
+from kombu.asynchronous.http import curl
 from kombu.log import get_logger
 from kombu.transport import SQS
 from vine import promise
@@ -48,11 +50,24 @@ QUICK = 1.0
 """Seconds from receive to acknowledgement within which a message counts as quickly done."""
 RETRY = (1, 2, 5, 10)
 """Seconds before the first, second... try after an error of the server."""
+ANSWER = 20.0
+"""Seconds without an answer that are an error, unless `read_timeout` of `client-config` is set."""
 RECEIVES = 3
 """`maxReceiveCount` from which on messages are reserved: one receive may be lost to that, and one to a stop."""
 LONGEST = 12 * 3600
 """Seconds for which SQS lets a message be extended, counted from its receive."""
 DELETE, EXTEND, RECEIVE = "DeleteMessageBatch", "ChangeMessageVisibilityBatch", "ReceiveMessage"
+
+
+class Client(curl.CurlClient):  # type: ignore[misc]
+    """The loop's client, with an end of its patience."""
+
+    limit = 60.0
+    """Seconds that a request may take in all."""
+
+    def _setup_request(self, handle: Any, *args: Any, **kwargs: Any) -> None:
+        super()._setup_request(handle, *args, **kwargs)
+        handle.setopt(pycurl.TIMEOUT_MS, int(1000 * self.limit))
 
 
 @dataclass
@@ -148,6 +163,14 @@ class Channel(SQS.Channel):
             # Made now: a signal to stop may come while the loop would make it, and stopping needs it.
             self._client = self.asynsqs(queue=self.canonical_queue_name(queue))._httpclient
         return super().basic_consume(queue, *args, **kwargs)
+
+    def asynsqs(self, queue: str | None = None) -> Any:
+        """An answer may take as long as one to boto3, and the wait of a poll."""
+        if not isinstance(getattr(self.hub, "_current_http_client", None), Client):
+            client = self.hub._current_http_client = Client(self.hub)
+            answer = (self.transport_options.get("client-config") or {}).get("read_timeout", ANSWER)
+            client.limit = self.wait_time_seconds + float(answer)
+        return super().asynsqs(queue)
 
     def _ask_visibility(self, queue: str) -> int:
         """Return the visibility timeout of a queue, in seconds, and see whether messages may be reserved."""
@@ -384,7 +407,8 @@ def batches(messages: Iterable[Held]) -> Iterator[list[Held]]:
 
 def explain(response: Any) -> str:
     """Return what an answer that is not 200 says, in one line."""
-    text = (response.read() or b"").decode(errors="replace") or str(response.response.error)
+    if not (text := (response.read() or b"").decode(errors="replace")):
+        return str(getattr(response.response.error, "message", None) or f"HTTP {response.status}")
     with suppress(ValueError, KeyError, TypeError):
         answer = json.loads(text)
         text = f"{answer['__type'].rsplit('#')[-1]}: {answer.get('message') or answer.get('Message')}"
