@@ -1,7 +1,6 @@
 """Settings that hold everywhere. A module that builds on them ends with `env.check()`."""
 
 import re
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -128,9 +127,6 @@ def _are_queues(queues: dict[str, str]) -> None:
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_BROKER_URL = env.secret("CELERY_BROKER_URL", validate=_is_sqs)
 SQS_QUEUE_URLS = env.mapping("SQS_QUEUE_URLS", validate=_are_queues)
-# What Berth's images have: a message above SQS's limit is refused by name before it is sent, and
-# `fast_sqs.batch()` publishes ten in a request. Elsewhere, as in tests on the host, it is kombu's own.
-CELERY_BROKER_TRANSPORT = "fast_sqs:Transport" if find_spec("fast_sqs") else None
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "region": env("AWS_REGION"),
     "is_secure": not any(url.startswith("http:") for url in SQS_QUEUE_URLS.values()),
