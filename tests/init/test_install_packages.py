@@ -39,6 +39,8 @@ def installer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     uv = Path(sys.executable).parent / "uv"
     packages = tmp_path / "wheels"
     packages.mkdir()
+    # nox has it name the virtualenv of these tests, which uv would then install into.
+    monkeypatch.delenv("UV_PYTHON", raising=False)
     monkeypatch.setenv("UV_FIND_LINKS", str(packages))
     monkeypatch.setenv("UV_OFFLINE", "1")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
