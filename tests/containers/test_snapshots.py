@@ -272,9 +272,12 @@ def test_a_reset_is_of_the_database_that_env_names_now(odd: Checkout) -> None:
         ok(odd.inv("up"))
 
 
-@pytest.mark.parametrize("task", ["db.snapshot", "db.restore"])
-@pytest.mark.parametrize("victim", ["client", "script", "backend", "server"])
-def test_an_interruption_leaves_the_old_state_or_the_new_one(odd: Checkout, kept: str, task: str, victim: str) -> None:
+# All pairs, at other moments, and of more tasks: tests/docker/test_kills.py.
+@pytest.mark.parametrize(
+    ("victim", "task"),
+    [("client", "db.snapshot"), ("script", "db.restore"), ("backend", "db.snapshot"), ("server", "db.restore")],
+)
+def test_an_interruption_leaves_the_old_state_or_the_new_one(odd: Checkout, kept: str, victim: str, task: str) -> None:
     before = content(odd)
     spoil(odd)
     spoilt = content(odd)
