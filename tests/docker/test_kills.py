@@ -169,11 +169,14 @@ def interrupt(
     for one in victim(stand, task):
         with contextlib.suppress(psutil.Error):
             one.kill()
+    # The server notices a moment later that one of its processes is gone; until then it answers, and no longer after.
+    time.sleep(0.5)
     # A script that waits for the server finds the next one.
     stand.recover()
     process.communicate(timeout=90)
     # What was not killed ends by itself.
     psutil.wait_procs(task[1:], timeout=60)
+    stand.recover()
     return False, 0.0
 
 
