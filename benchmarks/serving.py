@@ -91,7 +91,7 @@ class Server:
         self.bench, self.name = bench, f"{bench.project}-{secrets.token_hex(3)}"
         services = json.loads(bench.call("docker", "compose", "config", "--format", "json"))["services"]
         environ = {
-            **{name: str(value) for name, value in services["app"]["environment"].items()},
+            **{name: value for name, value in services["app"]["environment"].items() if value is not None},
             "DJANGO_SETTINGS_MODULE": "app.settings.prod",
             "ALLOWED_HOSTS": "localhost",
             "USE_X_FORWARDED_PROTO": "true",
@@ -108,7 +108,12 @@ class Server:
         check = ["docker", "exec", self.name, "check-http.sh"]
         while subprocess.run(check, capture_output=True, check=False).returncode:
             if time.monotonic() > deadline:
-                raise SystemExit(self.bench.quietly("docker", "logs", "--tail", "20", self.name))
+                logs = ["docker", "logs", "--tail", "20", self.name]
+                raise SystemExit(
+                    subprocess.run(
+                        logs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+                    ).stdout
+                )
             time.sleep(0.2)
 
     def remove(self) -> None:
