@@ -76,6 +76,12 @@ start_server() {
         || { cat "$1/log" >&2 && die 'the server for the rehearsal did not start'; }
 }
 
+# usage: stop_server FOLDER
+stop_server() {
+    [[ ! -e $1/data/postmaster.pid ]] || pg_ctl --pgdata="$1/data" --silent --wait --mode=immediate stop
+    rm -rf "$1"
+}
+
 # usage: create_extensions DUMP
 # Some may be created by a superuser only. One that is missing here is told by the load.
 create_extensions() {
@@ -103,7 +109,7 @@ rehearse() {
     # What leads to the database that is in use is not even known here.
     unset PGHOSTADDR PGSERVICE PGPASSWORD DB_HOST DB_PASSWORD_FILE
     scratch=$(mktemp -d "$FOLDER/rehearsal.XXXXXX")
-    trap 'pg_ctl --pgdata="$scratch/data" --silent --mode=immediate stop 2>/dev/null || true; rm -rf "$scratch"' EXIT
+    trap 'stop_server "$scratch"' EXIT
     trap 'exit 143' INT TERM HUP
     known=$(<"$path.json")
     [[ $known == *"\"$(checksum "$path")\""* ]] || die "$path is not as it was made: its checksum is another one"

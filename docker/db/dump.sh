@@ -241,7 +241,8 @@ directory() {
 # Tell whether the disk of the server has room for more: one that is full ends the server, and with it all that runs here.
 has_room() {
     local free
-    read -r free < <(space)
+    # A server that does not answer is no full disk: what loads meets that itself, and says so.
+    read -r free < <(space) || return 0
     ((free / 1024 >= RESERVE_MB))
 }
 
@@ -258,6 +259,7 @@ SQL
 }
 
 stop_watching() {
+    # It may have ended by itself, with the server.
     [[ -z $watcher ]] || kill "$watcher" 2>/dev/null || true
     watcher=
 }
