@@ -1,10 +1,12 @@
-"""dump.sh without a server."""
+"""dump.sh, and what it makes of what others say."""
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from servers import Postgres
 
 DUMP_SH = Path(__file__).parents[2] / "docker" / "db" / "dump.sh"
 ANSWER = """#!/bin/sh
@@ -34,3 +36,14 @@ def test_what_pg_dump_can_compress_with_is_read_in_any_language(tmp_path: Path, 
         check=True,
     )
     assert made.stdout == f"{method}\n"
+
+
+def test_a_server_that_does_not_answer_is_no_full_disk(start_postgres: Callable[..., Postgres], tmp_path: Path) -> None:
+    server = start_postgres()
+    line = 'source "$1" && has_room && echo room'
+    environment = {**server.superuser_environment, "POSTGRES_USER": "postgres"}
+    for gone in ({}, {"PGHOST": str(tmp_path)}):
+        made = subprocess.run(
+            ["bash", "-c", line, "-", str(DUMP_SH)], env={**environment, **gone}, capture_output=True, text=True
+        )
+        assert (made.returncode, made.stdout) == (0, "room\n"), made.stderr
