@@ -183,12 +183,12 @@ def test_a_backup_is_dumped_by_the_image_of_the_server_and_stored_by_that_of_the
     }
     assert steps == {
         "backup": [
-            ("postgres:18", ["/scripts/backup.sh", "dump", "/work"]),
-            ("app", ["/scripts/store_backup.py", "put", "/work"]),
+            ("postgres:18", ["/scripts/backup.sh", "dump", "/dumps"]),
+            ("app", ["/scripts/store_backup.py", "put", "/dumps"]),
         ],
         "rehearsal": [
-            ("app", ["/scripts/store_backup.py", "get", "/work"]),
-            ("postgres:18", ["/scripts/backup.sh", "rehearse", "/work"]),
+            ("app", ["/scripts/store_backup.py", "get", "/dumps"]),
+            ("postgres:18", ["/scripts/backup.sh", "rehearse", "/dumps"]),
         ],
     }
     for spec in jobs.values():
