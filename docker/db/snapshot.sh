@@ -143,8 +143,9 @@ WHERE starts_with(rolname, 'loading ') AND NOT EXISTS (SELECT FROM pg_database W
         WHERE usesysid = pg_roles.oid OR datname = replace(rolname, 'loading ', :'unfinished' || 'load '))
 \gexec
 -- A server that is killed while it copies forgets the database, and leaves its files. While nobody else creates or drops
--- one, files that belong to none are such.
-BEGIN;
+-- one, files that belong to none are such. Each query has to see what was there when the lock was granted, whatever
+-- default_transaction_isolation says: with an older view a database that was made just then would lose its files.
+BEGIN ISOLATION LEVEL READ COMMITTED;
 DO $$ BEGIN LOCK pg_database IN SHARE MODE NOWAIT; EXCEPTION WHEN lock_not_available THEN NULL; END $$;
 SELECT format('COPY (SELECT 1) TO PROGRAM %L', 'cat >/dev/null; rm -rf ' || string_agg('base/' || name, ' ') || '; true')
 FROM pg_ls_dir('base') AS name
