@@ -114,12 +114,20 @@ class Stand:
         try:
             return self.sql("SELECT 1", "postgres") == ["1"]
         except psycopg2.OperationalError:
-            with contextlib.suppress(psutil.NoSuchProcess, subprocess.CalledProcessError, FileNotFoundError):
+            with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError, IndexError):
                 self.postmaster()
                 return False
             with contextlib.suppress(subprocess.CalledProcessError):
                 self.server.start()
             return False
+
+
+def those(processes: list[psutil.Process], wanted: Callable[[psutil.Process], bool]) -> Iterator[psutil.Process]:
+    """Yield which are wanted of those that have not ended in the meantime."""
+    for one in processes:
+        with contextlib.suppress(psutil.Error):
+            if wanted(one):
+                yield one
 
 
 def kill_task(stand: Stand, task: list[psutil.Process]) -> list[psutil.Process]:
@@ -128,7 +136,7 @@ def kill_task(stand: Stand, task: list[psutil.Process]) -> list[psutil.Process]:
 
 
 def kill_clients(stand: Stand, task: list[psutil.Process]) -> list[psutil.Process]:
-    return [one for one in task if one.name() in {"psql", "pg_dump", "pg_restore"}]
+    return list(those(task, lambda one: one.name() in {"psql", "pg_dump", "pg_restore"}))
 
 
 def kill_all(stand: Stand, task: list[psutil.Process]) -> list[psutil.Process]:
@@ -137,7 +145,7 @@ def kill_all(stand: Stand, task: list[psutil.Process]) -> list[psutil.Process]:
 
 def kill_backend(stand: Stand, task: list[psutil.Process]) -> list[psutil.Process]:
     """Those of the server's processes that work for somebody."""
-    return [one for one in stand.postmaster().children() if "[local]" in " ".join(one.cmdline())]
+    return list(those(stand.postmaster().children(), lambda one: "[local]" in " ".join(one.cmdline())))
 
 
 def kill_server(stand: Stand, task: list[psutil.Process]) -> list[psutil.Process]:
@@ -166,11 +174,14 @@ def interrupt(
         return ended, time.monotonic() - started
     root = psutil.Process(process.pid)
     task = [root, *root.children(recursive=True)]
+    servers = stand.postmaster().children()
     for one in victim(stand, task):
         with contextlib.suppress(psutil.Error):
             one.kill()
-    # The server notices a moment later that one of its processes is gone; until then it answers, and no longer after.
-    time.sleep(0.5)
+    if victim in {kill_backend, kill_server}:
+        # The server notices a moment later that one of its processes is gone, and ends the others; until then it
+        # answers. It never does where the one had ended before.
+        psutil.wait_procs(servers, timeout=3)
     # A script that waits for the server finds the next one.
     stand.recover()
     process.communicate(timeout=90)
