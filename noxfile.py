@@ -23,15 +23,21 @@ __all__ = [
     "test",
     "test_django",
     "test_in_container",
+    "test_swarm",
     "types",
 ]
 
 nox.needs_version = ">=2026"
 # The fast ones first.
-nox.options.sessions = ["lint", "types", "test", "test-django", "test-in-container"]
+nox.options.sessions = ["lint", "types", "test", "test-swarm", "test-django", "test-in-container"]
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_existing_virtualenvs = True
+
+# What the tests of containers do most of the time is wait.
+SIDE_BY_SIDE = ("--numprocesses=3", "--dist=loadfile")
+# It would break the networks of the others' containers.
+SWARM = "tests/containers/test_swarm.py"
 
 # The files of direct requirements, each behind those whose locks constrain it; NAME.txt beside it is its lock.
 PROJECT = [
@@ -77,9 +83,16 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def test(session: nox.Session) -> None:
-    """Test the suite on the host."""
+    """Test the suite on the host, but for Swarm; `-- --numprocesses=0` runs all tests in one process."""
     install(session, "locks/suite.txt")
-    session.run("pytest", "--junitxml=reports/junit-suite.xml", *session.posargs)
+    session.run("pytest", *SIDE_BY_SIDE, f"--ignore={SWARM}", "--junitxml=reports/junit-suite.xml", *session.posargs)
+
+
+@nox.session(name="test-swarm")
+def test_swarm(session: nox.Session) -> None:
+    """Test Docker Swarm. An engine that leaves a swarm resolves no more names in the networks that it had before."""
+    install(session, "locks/suite.txt")
+    session.run("pytest", SWARM, "--junitxml=reports/junit-swarm.xml", *session.posargs)
 
 
 def on_this_host(variables: Mapping[str, str]) -> dict[str, str]:
