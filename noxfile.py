@@ -35,7 +35,7 @@ nox.options.error_on_missing_interpreters = False
 nox.options.reuse_existing_virtualenvs = True
 
 # What the tests of containers do most of the time is wait.
-SIDE_BY_SIDE = ("--numprocesses=3", "--dist=loadfile")
+SIDE_BY_SIDE = ("--numprocesses=2", "--dist=loadfile")
 # It would break the networks of the others' containers.
 SWARM = "tests/containers/test_swarm.py"
 

@@ -191,12 +191,12 @@ def _app(plan: Plan) -> str:
 def _worker(plan: Plan, worker: Worker) -> str:
     is_celery = worker.kind in {"celery", "beat"}
     replicas = "    deploy:\n      replicas: ${WORKER_REPLICAS:-1}\n" if worker.kind == "celery" else ""
-    health = "{disable: true}"
+    # What is no Celery has no check; a disabled one fails `up --wait` of Compose 2.26.
+    environment = health = ""
     if is_celery:
         environment = "    environment:\n      <<: *app-environment\n      WORKER_RELOAD: ${WORKER_RELOAD:-1}\n"
-        health = "\n      <<: *healthcheck\n      test: [CMD, check-worker.sh]\n      interval: 15s\n      retries: 2"
-    else:
-        environment = ""
+        test = "      test: [CMD, check-worker.sh]\n      interval: 15s\n      retries: 2\n"
+        health = f"    healthcheck:\n      <<: *healthcheck\n{test}"
     command = ", ".join(map(_word, _command(worker)))
     return (
         f"  # {worker.why}\n  {worker.name}:\n    <<: *app\n    command: [{command}]\n"
@@ -204,7 +204,7 @@ def _worker(plan: Plan, worker: Worker) -> str:
         + replicas
         + _depends(plan)
         + environment
-        + f"    healthcheck:{' ' * (not is_celery)}{health}\n"
+        + health
     )
 
 

@@ -34,12 +34,11 @@ def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], nam
     _check(facts)
     database = databases.decide(facts, answers)
     served = serving.decide(facts, database)
-    settings = _settings(facts, answers)
-    found, remarks = variables.decide(facts, answers, (*database.variables, *served.variables))
-    candidates = _health(facts, answers)
-    _check_settings(facts, database, settings)
-    folder = manage.rpartition("/")[0] or "."
     own_settings = database.rung == "settings"
+    keyless = own_settings and facts.get("setting.SECRET_KEY") is None
+    found, remarks = variables.decide(facts, answers, (*database.variables, *served.variables), keyless)
+    candidates = _health(facts, answers)
+    folder = manage.rpartition("/")[0] or "."
     return Plan(
         name=name,
         **(names or _names(paths)),
@@ -47,7 +46,8 @@ def decide(facts: Facts, answers: Mapping[str, str], paths: Collection[str], nam
         manage="manage.py" if folder == "." else manage[len(folder) + 1 :],
         import_paths=_import_paths(paths, folder),
         local_redis=own_settings and any(table(facts.value(name)).get("local") for name in ("caches", "channels")),
-        **_modules(facts, settings, own_settings),
+        keyless=keyless,
+        **_modules(facts, _settings(facts, answers), own_settings),
         configuration=text(facts.value("django_configuration")),
         wsgi=text(facts.value("wsgi")),
         asgi=text(facts.value("asgi")),
@@ -85,20 +85,18 @@ def _ours(facts: Facts, database: Choice) -> tuple[str, ...]:
     return ((database.ours,) if database.ours else ()) + ("uvicorn-worker",) * _serve_asgi(facts)
 
 
-def _check_settings(facts: Facts, database: Choice, settings: str) -> None:
-    """:raises Refused: no file beside the settings can change their database."""
-    if database.rung == "settings" and facts.value("django_configuration"):
-        raise Refused(
-            f"cannot, because {settings} holds classes (django-configurations), which no file beside it can "
-            "extend: let DATABASES of that class read DB_NAME, DB_USER, DB_PASSWORD and DB_HOST from the environment"
-        )
-
-
 def _modules(facts: Facts, settings: str, own: bool) -> dict[str, str]:
     """Return the settings modules: of development, of production, and that which one of ours imports.
 
     The image that is shipped has the project's own for production, unless they are those whose database ours replaces.
+
+    :raises Refused: no file beside the settings can change their database.
     """
+    if own and facts.value("django_configuration"):
+        raise Refused(
+            f"cannot, because {settings} holds classes (django-configurations), which no file beside it can "
+            "extend: let DATABASES of that class read DB_NAME, DB_USER, DB_PASSWORD and DB_HOST from the environment"
+        )
     production = text(facts.value("settings.production")) or settings
     return {
         "settings": "berth_settings" if own else settings,

@@ -143,6 +143,7 @@ class Plan:
     :param db_user: its owner, likewise.
     :param backend: Django's backend that ENGINE is to be, after all settings were read.
     :param local_redis: our settings module leads what looks for Redis at localhost to the service.
+    :param keyless: their settings have no SECRET_KEY, which a file outside git sets; ours then reads a variable.
     :param remarks: what the user is told at the end: what was left out, and why.
     """
 
@@ -180,6 +181,7 @@ class Plan:
     remarks: tuple[str, ...] = ()
     health_host: str = ""
     local_redis: bool = False
+    keyless: bool = False
 
     @property
     def workdir(self) -> PurePosixPath:

@@ -42,6 +42,11 @@ DATABASES = {{
     }},
 }}
 '''
+KEY = """
+
+if not globals().get("SECRET_KEY"):
+    SECRET_KEY = os.environ["SECRET_KEY"]
+"""
 REDIS = '''
 
 def _led_to_redis(value):
@@ -99,6 +104,7 @@ def texts(plan: Plan, paths: Collection[str]) -> dict[str, str]:
                 compose=plan.path("docker-compose.yml"),
                 backend=plan.backend,
             )
+            + KEY * plan.keyless
             + REDIS * plan.local_redis
         )
     if ".gitignore" not in paths:

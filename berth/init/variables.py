@@ -28,17 +28,20 @@ SAFE = re.compile(r"[\w./:@%+,=*~^-]*")
 
 
 def decide(
-    facts: Facts, answers: Mapping[str, str], decided: Iterable[Variable]
+    facts: Facts, answers: Mapping[str, str], decided: Iterable[Variable], keyless: bool
 ) -> tuple[tuple[Variable, ...], tuple[str, ...]]:
     """Return the variables of the project, and remarks on those that nobody knows a value of.
 
     :param answers: those named `variable.NAME` give values.
     :param decided: what the choice of database and services has said of some.
+    :param keyless: the settings of the project have no SECRET_KEY.
     """
     found = {variable.name: variable for variable in _given(answers)}
     for variable in decided:
         found.setdefault(variable.name, variable)
     remarks: list[str] = []
+    if keyless:
+        found.setdefault("SECRET_KEY", _secret("SECRET_KEY", "Django's key for signing, which no file in git sets"))
     for name in _secret_keys(facts):
         found.setdefault(name, _secret(name, f"Django's key for signing, as {_origin(facts, name)} reads it"))
     for variable in _development(facts):

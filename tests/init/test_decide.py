@@ -235,20 +235,43 @@ def test_settings_of_a_newer_python_are_refused_with_what_to_type(tmp_path: Path
         plan(tmp_path, files)
 
 
-def test_own_settings_lead_a_cache_at_localhost_to_the_service(tmp_path: Path) -> None:
+def run_own_settings(made: Plan, theirs: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """Return what berth_settings.py has, beside what it takes from the project's own settings."""
+    for name in ("DB_NAME", "DB_USER", "DB_PASSWORD", "DB_HOST", "SECRET_KEY"):
+        monkeypatch.setenv(name, f"our {name}")
+    written = texts.texts(made, frozenset())["berth_settings.py"]
+    names = dict(theirs)
+    exec(written.replace("from shop.settings import *", ""), names)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("theirs", "key"), [({}, "our SECRET_KEY"), ({"SECRET_KEY": "of a local file"}, "of a local file")]
+)
+def test_own_settings_read_a_key_where_those_of_the_project_have_none(
+    theirs: dict[str, object], key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = shapes.project(shapes.SQLITE, more=shapes.REQUIREMENTS)
+    files["shop/settings.py"] = re.sub(r"SECRET_KEY = .*", "", files["shop/settings.py"])
+    made = plan(tmp_path, files, database="postgresql")
+    assert environment(made)["SECRET_KEY"] == "${SECRET_KEY:?set it in .env, or type inv up}"
+    assert run_own_settings(made, theirs, monkeypatch)["SECRET_KEY"] == key
+
+
+def test_own_settings_leave_the_key_to_a_project_that_has_one(tmp_path: Path) -> None:
+    made = plan(tmp_path, shapes.project(shapes.SQLITE, more=shapes.REQUIREMENTS), database="postgresql")
+    assert "SECRET_KEY" not in texts.texts(made, frozenset())["berth_settings.py"]
+
+
+def test_own_settings_lead_a_cache_at_localhost_to_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     caches = """
 CACHES = {"default": {
     "BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:6379/1",
 }}
 """
     made = plan(tmp_path, shapes.project(shapes.SQLITE + caches, more=shapes.REQUIREMENTS), database="postgresql")
-    written = texts.texts(made, frozenset())["berth_settings.py"]
-    names = {"CACHES": {"default": {"LOCATION": "redis://:x@127.0.0.1:6379/1"}}, "DATABASES": {}}
-    environment = {"DB_NAME": "a", "DB_USER": "a", "DB_PASSWORD": "a", "DB_HOST": "db"}
-    code = written.replace("from shop.settings import *", "").replace(
-        "import os", f"import os\nos.environ |= {environment}"
-    )
-    exec(code, names)
+    theirs = {"CACHES": {"default": {"LOCATION": "redis://:x@127.0.0.1:6379/1"}}, "DATABASES": {}}
+    names = run_own_settings(made, theirs, monkeypatch)
     assert names["CACHES"] == {"default": {"LOCATION": "redis://:x@redis:6379/1"}}
     assert not [each for each in made.remarks if "localhost" in each]
 

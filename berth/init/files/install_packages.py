@@ -75,9 +75,14 @@ def environment() -> dict[str, str]:
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run *command*; return its exit code and all that it has printed."""
+    """Run *command*; return its exit code and all that it has printed, in lines that uv does not wrap."""
     return subprocess.run(
-        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command,
+        env={**environment(), "COLUMNS": "10000"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
 
 
