@@ -9,12 +9,13 @@ that are opened by name once a program runs; and programs.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 # The names are those of Debian 12 and 13.
@@ -121,6 +122,23 @@ def apt(*words: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@contextlib.contextmanager
+def users_of_files_only(path: Path = Path("/etc/nsswitch.conf")) -> Iterator[None]:
+    """Hide users that libnss-unknown makes up: with one for every number, a package finds none left for its own."""
+    made_up, databases = r"(?m)^((?:passwd|group):.*?)[ \t]+unknown\b", r"(?m)^((?:passwd|group):.*)$"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    hidden = re.sub(made_up, r"\1", text)
+    if hidden == text:
+        yield
+        return
+    path.write_text(hidden, encoding="utf-8")
+    try:
+        yield
+    finally:
+        # A package may have written into it.
+        path.write_text(re.sub(databases, r"\1 unknown", path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
 def add(names: Iterable[str]) -> None:
     """Install Debian packages."""
     wanted = list(dict.fromkeys(names))
@@ -135,7 +153,8 @@ def add(names: Iterable[str]) -> None:
         left = [name for name in wanted if name not in known]
         print(f"system-packages: this Debian does not have {', '.join(left)}: left out", file=sys.stderr, flush=True)
         wanted = known
-    done = apt(*install, *wanted) if wanted else None
+    with users_of_files_only():
+        done = apt(*install, *wanted) if wanted else None
     if done and done.returncode:
         sys.exit(f"{done.stdout}\nsystem-packages: {' '.join(wanted)} could not be installed")
 
