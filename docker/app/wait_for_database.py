@@ -19,6 +19,8 @@ Exit codes, after <sysexits.h>:
     78  a variable is missing or malformed
 """
 
+from __future__ import annotations
+
 import ctypes
 import os
 import queue

@@ -247,8 +247,9 @@ def test_a_project_that_insists_on_another_uv_is_understood(installer: ModuleTyp
     assert installer.required_uv("error: No solution found") == ""
 
 
+@pytest.mark.parametrize("more", [[f"--python={sys.executable}"], []], ids=["by its path", "whichever uv finds"])
 def test_lock_for_another_patch_of_python_is_installed_from_what_uv_exports(
-    installer: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    more: list[str], installer: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     wanted = f"{sys.version_info[0]}.{sys.version_info[1]}.99"
     package = f'[project]\nname = "shop"\nversion = "1"\nrequires-python = "=={wanted}"\ndependencies = ["idna"]\n'
@@ -274,7 +275,8 @@ dependencies = [{{ name = "idna" }}]
     monkeypatch.setattr(installer, "VENV", tmp_path / "venv")
     options = argparse.Namespace(format="uv", files=[str(tmp_path / "uv.lock")], group=[], extra=[], dev=False)
     sync = installer.command(options, tmp_path)
-    assert installer.other_patch(installer.run([*sync, f"--python={sys.executable}"]).stdout) == wanted
+    done = installer.run([*sync, *more])
+    assert installer.other_patch(done.stdout) == wanted, done.stdout
     line = installer.by_export(sync, tmp_path / "lock.txt")
     assert line[1:] == ["pip", "install", f"--requirement={tmp_path / 'lock.txt'}"]
     assert re.match(r"idna==3\.10 \\\n +--hash=sha256:0+\n", (tmp_path / "lock.txt").read_text())
@@ -283,7 +285,10 @@ dependencies = [{{ name = "idna" }}]
 @pytest.mark.parametrize(
     ("wanted", "found"), [("==3.13.11", "3.13.11"), ("==3.12.11", ""), (">=3.13.9", ""), ("==3.14.*", "")]
 )
-def test_python_that_differs_in_its_last_number_is_told(installer: ModuleType, wanted: str, found: str) -> None:
+def test_python_that_differs_in_its_last_number_is_told(
+    installer: ModuleType, wanted: str, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 13, 5))
     text = "error: The requested interpreter resolved to Python 3.13.5, which is incompatible with the project's Python"
     assert installer.other_patch(f"{text} requirement: `{wanted}` (from `project.requires-python`)") == found
 

@@ -253,8 +253,10 @@ def required_uv(text: str) -> str:
 
 def other_patch(text: str) -> str:
     """Return the Python that the project insists on, where ours differs in its last number only; "" otherwise."""
-    found = re.search(r"resolved to Python (\d+\.\d+)\.\d+, which is incompatible .*: `==((\d+\.\d+)\.\d+)`", text)
-    return found[2] if found and found[1] == found[3] else ""
+    ours = rf"{sys.version_info[0]}\.{sys.version_info[1]}"
+    missing = rf"No interpreter found for Python ({ours}\.\d+) in"
+    found = re.search(rf"resolved to Python {ours}\.\d+, which is incompatible .*: `==({ours}\.\d+)`|{missing}", text)
+    return (found[1] or found[2]) if found else ""
 
 
 def by_export(sync: list[str], target: Path) -> list[str]:
