@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from berth.init.variables import made_up
@@ -136,11 +136,14 @@ def no_page(answers: Sequence[str], logs: str) -> str:
     return f"no page answers 200 ({codes}): type `berth init --remove`, and `berth init --answer health_path=/PATH`"
 
 
-def meant(settings: Mapping[str, object] | None, database: str, name: str, user: str) -> str:
+def meant(
+    settings: Mapping[str, object] | None, database: str, name: str, user: str, given: Collection[str] = ()
+) -> str:
     """Return what is wrong with the database of the settings, "" when it is the one that was meant.
 
     :param settings: as recorded inside the container, after all imports.
     :param database: postgresql or sqlite.
+    :param given: variables that the stack sets: what the settings leave open, libpq takes from PGDATABASE and PGUSER.
     """
     default = (settings or {}).get("DATABASES")
     found = default.get("default") if isinstance(default, Mapping) else None
@@ -150,6 +153,8 @@ def meant(settings: Mapping[str, object] | None, database: str, name: str, user:
     is_meant = re.search(r"postg|psql", engine) if database == "postgresql" else re.search(r"sqlite|spatialite", engine)
     if not is_meant:
         return f"the project would run on {engine}, not on {database}"
-    if database == "postgresql" and (found.get("NAME"), found.get("USER")) != (name, user):
-        return f"the project would use the database {found.get('NAME')} of {found.get('USER')}, not {name} of {user}"
+    its_name = found.get("NAME") or ("PGDATABASE" in given and name)
+    its_user = found.get("USER") or ("PGUSER" in given and user)
+    if database == "postgresql" and (its_name, its_user) != (name, user):
+        return f"the project would use the database {its_name or ''} of {its_user or ''}, not {name} of {user}"
     return ""

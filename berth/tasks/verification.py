@@ -143,7 +143,11 @@ class _Trial:
     def _engine_is_meant(self, found: record.Record) -> None:
         variables = prepare.variables(self.engine.here).values
         wrong = repairs.meant(
-            found.settings, self.plan.database, variables.get("DB_NAME", ""), variables.get("DB_USER", "")
+            found.settings,
+            self.plan.database,
+            variables.get("DB_NAME", ""),
+            variables.get("DB_USER", ""),
+            [each.name for each in self.plan.variables if each.compose],
         )
         if found.settings is None:
             wrong = "what the settings say cannot be read"

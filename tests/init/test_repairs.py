@@ -37,6 +37,12 @@ def test_the_database_of_the_stack_is_the_one_that_is_meant() -> None:
     assert repairs.meant(SETTINGS, "postgresql", "shop", "owner") == ""
 
 
+def test_a_user_that_the_settings_leave_to_libpq_is_that_of_its_variable() -> None:
+    settings = {"DATABASES": {"default": {**SETTINGS["DATABASES"]["default"], "USER": ""}}}
+    assert repairs.meant(settings, "postgresql", "shop", "owner", ["PGUSER"]) == ""
+    assert "database shop of , not shop of owner" in repairs.meant(settings, "postgresql", "shop", "owner")
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
