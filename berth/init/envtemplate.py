@@ -18,9 +18,20 @@ def text(plan: Plan, template: str, more: Mapping[str, str]) -> str:
     """
     own = paragraphs(template)
     parts = [own[""].replace(".env", plan.env_file).replace("./inv", "inv").rstrip("\n") + "\n"]
+    known: set[str] = set()
     for heading, body in _sections(plan, own, more):
-        parts.append(f"# --- {heading} ".ljust(79, "-") + "\n\n" + "\n".join(body))
+        once = [paragraph for each in body for paragraph in _once(each, known)]
+        parts += ["\n".join([f"# --- {heading} ".ljust(79, "-") + "\n", *once])] * bool(once)
     return "\n".join(parts)
+
+
+def _once(body: str, known: set[str]) -> Iterator[str]:
+    """Give the paragraphs about variables that are not yet known: what is the project's, too, stands among its own."""
+    for paragraph in re.split(r"\n\n+", body):
+        names = set(re.findall(r"^(?:# )?([A-Z][A-Z0-9_]*)=", paragraph, re.M))
+        if not names or names - known:
+            yield paragraph.rstrip("\n") + "\n"
+        known |= names
 
 
 def paragraphs(template: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ import pytest
 from django_files import wsgi
 from init import shapes
 
+from berth.env import parse_template
 from berth.errors import Refused
 from berth.init import texts
 from berth.init.answers import Unanswered
@@ -307,3 +308,11 @@ def test_celery_that_is_not_installed_gets_no_worker_and_a_remark(tmp_path: Path
     made = plan(tmp_path, shapes.project(shapes.URL, more={**shapes.REQUIREMENTS, "shop/celery.py": shapes.CELERY}))
     assert (made.workers, [each.kind for each in made.services]) == ((), ["db"])
     assert any("shop/celery.py:6: no worker of Celery runs" in each for each in made.remarks)
+
+
+def test_a_variable_that_berth_knows_too_stands_once_in_the_template(tmp_path: Path) -> None:
+    settings = shapes.URL + '\nTRACES = os.environ.get("OTEL_SERVICE_NAME", "shop-web")\n'
+    made = plan(tmp_path, shapes.project(settings, more=shapes.REQUIREMENTS))
+    written = texts.texts(made, frozenset())[".env.template"]
+    assert re.findall(r"(?m)^(?:# )?OTEL_SERVICE_NAME=.*", written) == ["# OTEL_SERVICE_NAME=shop-web"]
+    assert parse_template(written)["OTEL_EXPORTER_OTLP_ENDPOINT"]
