@@ -99,3 +99,21 @@ def test_a_repository_that_cannot_be_fetched_is_no_build_that_failed(installer: 
     with pytest.raises(SystemExit) as ended:
         installer.explain(output, "")
     assert "https://git.example/a/push.git cannot be fetched: builds need a way there" in str(ended.value)
+
+
+@pytest.mark.parametrize(
+    ("imported", "found"),
+    [
+        ("from pkg_resources import get_distribution\n", True),
+        ("try:\n    import pkg_resources\nexcept E:\n    pass\n", False),
+    ],
+)
+def test_setuptools_are_added_for_a_package_that_cannot_be_imported_without(
+    imported: str, found: bool, installer: ModuleType, tmp_path: Path
+) -> None:
+    (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
+    (site / "old").mkdir()
+    (site / "old/__init__.py").write_text(imported)
+    assert installer.without_setuptools() == ("old/__init__.py" if found else "")
+    (site / "pkg_resources").mkdir()
+    assert installer.without_setuptools() == ""

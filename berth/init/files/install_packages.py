@@ -36,6 +36,8 @@ NOTES = Path("/opt/packages")
 CA_BUNDLE = Path("/run/secrets/ca_bundle")
 ROUNDS = 6
 
+# Among the last that have pkg_resources.
+SETUPTOOLS = "setuptools==80.9.0"
 # What old build scripts print that a newer build tool has left behind, and the tool that still has it.
 OLD_BUILDS = (
     ("pkg_resources", "setuptools<81"),
@@ -345,6 +347,18 @@ def freeze() -> list[str]:
     return [line for line in lines if line and not line.startswith("-e")]
 
 
+def without_setuptools() -> str:
+    """Return a module that cannot be imported, as pkg_resources of setuptools is in no package; "" otherwise."""
+    for site in VENV.glob("lib/python*/site-packages"):
+        if (site / "pkg_resources").exists():
+            return ""
+        for path in sorted(site.rglob("*.py")):
+            # Not what is tried and done without, or imported only where it is called.
+            if re.search(rb"(?m)^(?:import|from) pkg_resources\b", path.read_bytes()):
+                return str(path.relative_to(site))
+    return ""
+
+
 def from_git(text: str) -> bool:
     """Tell whether a lock, or a list of requirements, has a package that git fetches."""
     return re.search(r"git\+|\bgit = \"|\"git\": \"", text) is not None
@@ -366,6 +380,10 @@ def theirs(options: argparse.Namespace) -> None:
             f"nothing in {Path(options.files[0]).name} is for Python {sys.version.split()[0]}: set PYTHON_IMAGE in .env"
         )
     write("theirs.txt", found)
+    has_setuptools = any(name(line) == "setuptools" for line in found)
+    if not has_setuptools and (module := without_setuptools()):
+        say(f"{module} imports pkg_resources, which came with every Python before 3.12: {SETUPTOOLS} is added")
+        install([UV, "pip", "install", SETUPTOOLS], [])
     needed = system_packages.at_run_time({line.split("==")[0].split(" ")[0].lower() for line in found})
     write("debian.txt", sorted({*(NOTES / "debian.txt").read_text().split(), *needed}))
 
