@@ -117,3 +117,22 @@ def test_setuptools_are_added_for_a_package_that_cannot_be_imported_without(
     assert installer.without_setuptools() == ("old/__init__.py" if found else "")
     (site / "pkg_resources").mkdir()
     assert installer.without_setuptools() == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "groups"),
+    [
+        ('[tool.poetry.dependencies]\npython = "^3.12"\n', []),
+        ('[tool.poetry.dev-dependencies]\npytest = "*"\n\n[tool.poetry.group.dev.dependencies]\nmypy = "*"\n', ["dev"]),
+        (
+            '[tool.poetry.group.test.dependencies]\npytest = {version = "*", extras = ["a"]}\n'
+            '[tool.poetry.group.docs]\noptional = true\n[tool.poetry.group.docs.dependencies]\nmkdocs = "*"\n',
+            ["test"],
+        ),
+        ('[dependency-groups]\ndev = [\n    "pytest",\n]\nlint = ["ruff"]\n\n[tool.ruff]\nselect = ["B"]\n', ["dev", "lint"]),
+    ],
+)  # fmt: skip
+def test_development_has_the_groups_that_poetry_installs_by_itself(
+    text: str, groups: list[str], installer: ModuleType
+) -> None:
+    assert installer.poetry_groups(text) == groups

@@ -202,7 +202,9 @@ def exported(options: argparse.Namespace, into: Path) -> list[Path]:
         read = of_pipfile if file.name == "Pipfile" else of_pipfile_lock
         target.write_text("\n".join(read(file, options.dev)) + "\n")
     if options.format == "poetry":
-        with_groups = [f"--with={name}" for name in options.group]
+        own = poetry_groups((file.parent / "pyproject.toml").read_text()) if options.dev else []
+        # Without them, export has what is no group alone.
+        with_groups = [f"--with={name}" for name in dict.fromkeys([*own, *options.group])]
         extras = [f"--extras={name}" for name in options.extra]
         only = [] if options.dev else ["--only=main", *([f"--only={name}" for name in options.group])]
         text = output([
@@ -213,6 +215,27 @@ def exported(options: argparse.Namespace, into: Path) -> list[Path]:
         lines = [line for line in text.splitlines() if not line.startswith(("-i ", "--index-url", "--extra-index-url"))]
         target.write_text("\n".join(line for line in lines if not re.search(r"@ file://|^-e ", line)) + "\n")
     return [target]
+
+
+def poetry_groups(text: str) -> list[str]:
+    """Return the groups that `poetry install` brings without being told: all but the optional ones.
+
+    :param text: of pyproject.toml; the Python of an image may be too old to have tomllib.
+    """
+    names: list[str] = []
+    optional: set[str] = set()
+    for table in re.split(r"(?m)^\[", text):
+        head, _, body = table.partition("]")
+        group = re.fullmatch(r"tool\.poetry\.group\.([\w-]+)(\.dependencies)?", head)
+        if group and group[2]:
+            names.append(group[1])
+        elif group and re.search(r"(?m)^optional\s*=\s*true", body):
+            optional.add(group[1])
+        elif head == "tool.poetry.dev-dependencies":
+            names.append("dev")
+        elif head == "dependency-groups":
+            names += re.findall(r"(?m)^([\w-]+)\s*=", body)
+    return [name for name in dict.fromkeys(names) if name not in optional]
 
 
 def command(options: argparse.Namespace, into: Path) -> list[str]:
