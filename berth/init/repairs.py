@@ -11,6 +11,7 @@ from berth.init.variables import made_up
 _MISSING = (
     re.compile(r"Set the ([A-Za-z_]\w*) environment variable"),
     re.compile(r"KeyError: ['\"]([A-Z_][A-Z0-9_]{2,})['\"]"),
+    re.compile(r"(?:environ\.get|getenv)\(['\"](\w+)['\"]\).*\n(?:[ ^~]*\n)?AttributeError: 'NoneType'"),
     re.compile(r"UndefinedValueError: ([A-Za-z_]\w*) not found"),
     re.compile(
         r"[Ee]nvironment variable ['\"]?([A-Z_][A-Z0-9_]{2,})['\"]?,? (?:is )?(?:not set|not found|required|missing)"

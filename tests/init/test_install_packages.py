@@ -136,3 +136,18 @@ def test_development_has_the_groups_that_poetry_installs_by_itself(
     text: str, groups: list[str], installer: ModuleType
 ) -> None:
     assert installer.poetry_groups(text) == groups
+
+
+def test_git_is_brought_in_for_what_a_nested_file_names(
+    installer: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file that the build is given names another one only, so that git is seen to be missing by uv."""
+    (tmp_path / "base.txt").write_text("shop @ git+https://index.invalid/shop.git@main\n")
+    (tmp_path / "requirements.txt").write_text("-r base.txt\n")
+    added: list[str] = []
+    monkeypatch.setattr(installer.system_packages, "add", added.extend)
+    monkeypatch.setattr(installer.system_packages, "installed", set)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit):
+        installer.install([installer.UV, "pip", "install", f"--requirement={tmp_path}/requirements.txt"], [])
+    assert added[:2] == ["git", "ca-certificates"]

@@ -14,6 +14,7 @@ SETTINGS = {"DATABASES": {"default": {"ENGINE": "django.db.backends.postgresql",
     [
         "django.core.exceptions.ImproperlyConfigured: Set the SHOP_HOST environment variable",
         "  File \"os.py\", line 1, in __getitem__\nKeyError: 'SHOP_HOST'",
+        "    a = os.environ.get('SHOP_HOST').split(':')[0]\n        ^^^^^^^^\nAttributeError: 'NoneType' object has no",
         "decouple.UndefinedValueError: SHOP_HOST not found. Declare it as envvar or define a default value.",
         'environs.exceptions.EnvError: Environment variable "SHOP_HOST" not set',
     ],

@@ -307,6 +307,7 @@ def install(line: list[str], offered: list[str]) -> None:
     before = system_packages.installed()
     constraints: list[str] = []
     known: set[str] = set()
+    package = ""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "build.txt"
         for _ in range(ROUNDS):
@@ -324,6 +325,10 @@ def install(line: list[str], offered: list[str]) -> None:
             if line[1] == "sync" and (version := other_patch(done.stdout)):
                 say(f"the project asks for Python {version}, which this nearly is: its lock is installed all the same")
                 line = by_export(line, Path(folder) / "lock.txt")
+                continue
+            if "Git executable not found" in done.stdout and not shutil.which("git"):
+                # Of a file that another names.
+                system_packages.add(["git", "ca-certificates"])
                 continue
             package = "" if not_fetched(done.stdout) else failed_build(done.stdout)
             old = [wanted for word, wanted in OLD_BUILDS if word in done.stdout and wanted not in constraints]

@@ -73,6 +73,7 @@ OPENED: dict[str, str] = {
     "cairocffi": "libcairo2",
     "cairosvg": "libcairo2",
     "ffmpeg-python": "ffmpeg",
+    "gitpython": "git",
     "opencv-python": "libgl1 libglib2.0-0",
     "pdf2image": "poppler-utils",
     "psycopg": "libpq5",
