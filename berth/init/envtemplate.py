@@ -21,7 +21,8 @@ def text(plan: Plan, template: str, more: Mapping[str, str]) -> str:
     known: set[str] = set()
     for heading, body in _sections(plan, own, more):
         once = [paragraph for each in body for paragraph in _once(each, known)]
-        parts += ["\n".join([f"# --- {heading} ".ljust(79, "-") + "\n", *once])] * bool(once)
+        if once:
+            parts.append(f"# --- {heading} ".ljust(79, "-") + "\n\n" + "\n".join(once))
     return "\n".join(parts)
 
 

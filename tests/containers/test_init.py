@@ -84,7 +84,9 @@ def shop(engine: None) -> Iterator[Adopted]:
 def test_a_fresh_project_runs_on_postgresql_and_none_of_its_files_changes(shop: Adopted) -> None:
     shop.berth("init", "--yes", "--answer", "python=3.13")
     shop.berth("images.base")
-    assert "worker-clock run" in shop.berth("init", "--verify")
+    said = shop.berth("init", "--verify")
+    assert "L4 passed" in said
+    assert "worker-clock run" in said
     assert shop.run("git", "diff", "--stat") == ""
     shop.berth("up")
     assert "postgresql" in shop.ask("from django.db import connection; print(connection.vendor)")
